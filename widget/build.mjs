@@ -12,6 +12,7 @@ import * as esbuild from 'esbuild';
 import { faultsOf } from './bundle-check.mjs';
 
 const MAX_GZIP_BYTES = 10_000;
+const MAX_FORM_GZIP_BYTES = 16_000;
 /** Properties of the widget's own modules, besides those with its prefixes: no page, browser or response knows them. */
 const OWN_PROPERTIES = [
   'accept',
@@ -115,6 +116,13 @@ const BUNDLES = [
   { name: 'store.js', entry: 'src/client/store.js', options: { format: 'esm' } },
   { name: 'arrival.js', entry: 'src/client/arrival.js', options: { format: 'esm' } },
   { name: 'departure.js', entry: 'src/client/departure.js', options: { format: 'esm' } },
+  // Loaded when the first form arrives.
+  {
+    name: 'form.js',
+    entry: 'src/form/module.js',
+    options: { format: 'esm' },
+    maxGzipBytes: MAX_FORM_GZIP_BYTES,
+  },
 ];
 /** A module that is loaded on demand stays a file beside the one that asks for it. @type {esbuild.Plugin} */
 const onDemand = {

@@ -18,6 +18,15 @@ const FILES = new Map([
   ['/host.css', { name: 'host.css', type: 'text/css; charset=utf-8' }],
   ['/host.js', { name: 'host.js', type: 'text/javascript; charset=utf-8' }],
 ]);
+const FORMIO = '@formio/js/dist';
+/** The page that renders forms by the Form.io library, and that library. @type {typeof FILES} */
+const FORMIO_FILES = new Map([
+  ['/formio/', { name: 'formio/index.html', type: 'text/html; charset=utf-8' }],
+  ['/formio/formio.js', { name: 'formio/formio.js', type: 'text/javascript; charset=utf-8' }],
+  ['/formio/formio.full.min.js', { name: `${FORMIO}/formio.full.min.js`, type: 'text/javascript; charset=utf-8' }],
+  ['/formio/formio.full.min.css', { name: `${FORMIO}/formio.full.min.css`, type: 'text/css; charset=utf-8' }],
+  ['/formio/bootstrap.min.css', { name: 'bootstrap/dist/css/bootstrap.min.css', type: 'text/css; charset=utf-8' }],
+]);
 const folder = dirname(fileURLToPath(import.meta.url));
 
 /**
@@ -40,10 +49,22 @@ export function hostServer(edge) {
     "require-trusted-types-for 'script'",
     "trusted-types 'none'",
   ].join('; ');
+  // The Form.io library sets HTML and inline styles.
+  const formioPolicy = [
+    "default-src 'none'",
+    `script-src 'self' ${origin}`,
+    "style-src 'self' 'unsafe-inline'",
+    "img-src 'self' data:",
+    "font-src 'self' data:",
+    `connect-src ${origin}`,
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join('; ');
 
   return createServer(async (request, response) => {
     const { pathname } = new URL(request.url ?? '/', 'http://host');
-    const file = FILES.get(pathname);
+    const file = FILES.get(pathname) ?? FORMIO_FILES.get(pathname);
     response.setHeader('X-Content-Type-Options', 'nosniff');
     if (!file || (request.method !== 'GET' && request.method !== 'HEAD')) {
       response
@@ -51,10 +72,12 @@ export function hostServer(edge) {
         .end(file ? 'Method not allowed\n' : 'Not found\n');
       return;
     }
-    const content = await readFile(join(folder, file.name), 'utf8');
+    const isPackaged = /^(@formio|bootstrap)\//.test(file.name);
+    const path = isPackaged ? fileURLToPath(import.meta.resolve(file.name)) : join(folder, file.name);
+    const content = await readFile(path, 'utf8');
     response.writeHead(200, {
       'Content-Type': file.type,
-      'Content-Security-Policy': policy,
+      'Content-Security-Policy': FILES.has(pathname) ? policy : formioPolicy,
       'Referrer-Policy': 'strict-origin-when-cross-origin',
       'Cache-Control': 'no-cache',
     });

@@ -1,0 +1,326 @@
+// A rendered form: builds the fields, shows those that apply, tells what is wrong, and hands over the answers.
+
+import { element } from '../dom.js';
+import { fill } from '../strings.js';
+import { parseForm } from './definition.js';
+import { Field, notices } from './field.js';
+import { messageOf, usableLocale } from './message.js';
+import { evaluate, flatten, initialValues } from './state.js';
+import { FORM_STRINGS } from './strings.js';
+import css from './style.css';
+import { record, string } from './text.js';
+import { getPath, normalize, setPath } from './value.js';
+import { validate, validateComponent } from './validation.js';
+
+/** @typedef {import('./definition.js').Component} Component */
+
+// So that a page can style the parts of a form from outside of the widget.
+const PARTS =
+  'form,form-title,form-field,form-label,form-description,form-input,form-option,form-error,form-notice,form-panel,' +
+  'form-columns,form-submit,form-reset,form-status';
+/** @type {CSSStyleSheet | undefined} */
+let sheet;
+
+export class FormView {
+  #form;
+  #options;
+  #strings;
+  #locale;
+  #id;
+  /** @type {Map<Component, unknown>} */
+  #values;
+  /** @type {Map<Component, Field>} */
+  #fields = new Map();
+  /** What each component is shown by. @type {Map<Component, HTMLElement>} */
+  #nodes = new Map();
+  /** @type {HTMLButtonElement[]} */
+  #buttons = [];
+  #status = element('p', { part: 'form-status', role: 'status', tabindex: '-1' });
+  /** Reads out what is shown beside a field. */
+  #announcer = element('p', { class: 'sr-only', role: 'status' });
+  #node;
+  /** After the first attempt to send, an error goes as soon as the answer is right. */
+  #wasAttempted = false;
+  #isBusy = false;
+  /** Ends with the click that is under way. @type {Promise<void> | undefined} */
+  #press;
+
+  /**
+   * @param {unknown} definition
+   * @param {import('./renderer.js').FormOptions} options
+   */
+  constructor(definition, options) {
+    this.#options = options;
+    this.#form = parseForm(definition);
+    this.#strings = { ...FORM_STRINGS, ...pickStrings(options.strings) };
+    this.#locale = usableLocale(options.locale);
+    this.#id = string(options.id, 256) || this.#form.id;
+    const submission = record(record(options.submission).data);
+    this.#values = initialValues(this.#form.components, (input) => getPath(submission, input.path) ?? input.initial);
+    this.#node = this.#build();
+    this.element = element('div', { part: 'form-host', exportparts: PARTS });
+    const root = this.element.attachShadow({ mode: 'open' });
+    sheet ??= createSheet();
+    root.adoptedStyleSheets = [sheet];
+    root.append(this.#node);
+    this.#update();
+    if (record(options.submission).state === 'submitted') this.#showSent();
+  }
+
+  /** Removes the form. */
+  destroy() {
+    this.element.remove();
+  }
+
+  #build() {
+    const { title, components } = this.#form;
+    const all = flatten(components);
+    const content = components.map((component) => this.#component(component));
+    if (content.length === 0) content.push(element('p', { part: 'form-notice' }, this.#strings.formEmpty));
+    else if (!all.some(({ kind, action }) => kind === 'button' && action === 'submit'))
+      content.push(element('div', { class: 'buttons' }, this.#button('submit', this.#strings.formSend)));
+    const form = element('form', { part: 'form', novalidate: '' });
+    if (title) {
+      form.append(element('h3', { part: 'form-title', id: 'title' }, title));
+      form.setAttribute('aria-labelledby', 'title');
+    }
+    if (all.some(({ rules, isHidden }) => rules.required && !isHidden))
+      form.append(element('p', { class: 'hint' }, this.#strings.formMarked));
+    form.append(...content, this.#status, this.#announcer);
+    form.addEventListener('pointerdown', () => this.#onPress());
+    form.addEventListener('submit', (event) => {
+      event.preventDefault();
+      void this.#submit(event.submitter);
+    });
+    return form;
+  }
+
+  /** @param {Component} component */
+  #component(component) {
+    const node = this.#create(component);
+    this.#nodes.set(component, node);
+    return node;
+  }
+
+  /**
+   * @param {Component} component
+   * @returns {HTMLElement}
+   */
+  #create(component) {
+    const { type, kind, label, isLabelHidden, description, children } = component;
+    const strings = this.#strings;
+    if (type === 'limit') return element('p', { part: 'form-notice' }, strings.formLimit);
+    if (type === 'notice') {
+      const field = label || component.key;
+      return element('p', { part: 'form-notice' }, fill(strings.formUnknown, { field }).replace(/: $/, ''));
+    }
+    if (type === 'hidden') return element('div', {});
+    if (kind === 'text') return element('p', { class: 'content' }, description);
+    if (kind === 'button') return this.#buttonComponent(component);
+    if (kind === 'input') return this.#field(component);
+    const inner = children.map((child) => this.#component(child));
+    const texts = notices(component, strings).map((text) => element('p', { part: 'form-notice' }, text));
+    if (type === 'columns') return element('div', { part: 'form-columns' }, ...texts, ...inner);
+    if (type === 'column') {
+      const column = element('div', { class: 'column' }, ...inner);
+      column.style.setProperty('--_width', String(component.width));
+      return column;
+    }
+    if (!label) return element('div', { class: type === 'well' ? 'well' : 'group' }, ...texts, ...inner);
+    const legend = element('legend', {}, label);
+    if (isLabelHidden) legend.className = 'sr-only';
+    const text = description ? [element('p', { part: 'form-description' }, description)] : [];
+    return element('fieldset', { part: 'form-panel' }, legend, ...text, ...texts, ...inner);
+  }
+
+  /** @param {Component} component */
+  #field(component) {
+    const field = new Field(
+      component,
+      `f${this.#fields.size}`,
+      this.#strings,
+      () => this.#onInput(component),
+      () => void this.#onLeave(component),
+    );
+    field.disabled = false;
+    field.value = this.#values.get(component);
+    this.#fields.set(component, field);
+    return field.element;
+  }
+
+  /** @param {Component} component */
+  #buttonComponent({ action, label, isDisabled, key }) {
+    const text = label || (action === 'reset' ? this.#strings.formReset : this.#strings.formSend);
+    const button = this.#button(action === 'reset' ? 'reset' : 'submit', text);
+    button.disabled = isDisabled;
+    button.value = key;
+    return element('div', { class: 'buttons' }, button);
+  }
+
+  /**
+   * @param {'submit' | 'reset'} type
+   * @param {string} text
+   */
+  #button(type, text) {
+    // A native reset would empty the fields instead of going back to what they began with.
+    const button = element('button', { part: `form-${type}`, type: type === 'reset' ? 'button' : type }, text);
+    if (type === 'reset') button.addEventListener('click', () => this.#reset());
+    this.#buttons.push(button);
+    return button;
+  }
+
+  /** @param {Component} component */
+  #onInput(component) {
+    const field = this.#fields.get(component);
+    if (!field) return;
+    this.#values.set(component, field.value);
+    this.#update();
+    if (this.#wasAttempted || field.isInvalid) this.#check(component);
+    // Other answers may have been wrong, and are hidden now.
+    if (this.#wasAttempted) this.#sayCount([...this.#fields.values()].filter(({ isInvalid }) => isInvalid).length);
+  }
+
+  #onPress() {
+    this.#press = new Promise((resolve) => {
+      for (const end of ['pointerup', 'pointercancel'])
+        // The click follows in the same task.
+        addEventListener(end, () => setTimeout(resolve), { once: true });
+    });
+  }
+
+  /** @param {Component} component */
+  async #onLeave(component) {
+    // A field is left when the pointer goes down. An error that appears then moves the button away from under it.
+    await this.#press;
+    // Of a half date, no event has told.
+    const value = this.#fields.get(component)?.value;
+    this.#values.set(component, value);
+    // An empty field is not wrong before the user sends the form.
+    if (value === undefined || value === '' || value === false) return;
+    const failure = this.#check(component);
+    if (failure) this.#announcer.textContent = failure;
+  }
+
+  /**
+   * @param {Component} component
+   * @returns {string} what is wrong, empty if nothing is
+   */
+  #check(component) {
+    const state = evaluate(this.#form, this.#values);
+    const failure = validateComponent(component, this.#values.get(component), state);
+    const text = failure ? messageOf(component, failure, this.#strings, this.#locale) : '';
+    this.#fields.get(component)?.showError(text);
+    return text;
+  }
+
+  /** Shows what applies. What does not is hidden, and begins anew when it is shown again. */
+  #update() {
+    const { shown } = evaluate(this.#form, this.#values);
+    for (const [component, node] of this.#nodes) {
+      const isHidden = !shown.has(component) || component.isHidden || component.type === 'hidden';
+      if (isHidden && !node.hidden) this.#clear(component);
+      node.hidden = isHidden;
+    }
+  }
+
+  /** @param {Component} component */
+  #clear(component) {
+    const field = this.#fields.get(component);
+    field?.showError('');
+    // An always hidden component keeps its value, as does one with `clearOnHide: false`.
+    if (!field || component.keepsValue || component.isHidden) return;
+    const value = normalize(component, component.initial);
+    this.#values.set(component, value);
+    field.value = value;
+  }
+
+  #reset() {
+    this.#wasAttempted = false;
+    this.#values = initialValues(this.#form.components);
+    for (const [component, field] of this.#fields) {
+      field.value = this.#values.get(component);
+      field.showError('');
+    }
+    this.#update();
+    this.#say('');
+  }
+
+  /** @param {HTMLElement | null} submitter */
+  async #submit(submitter) {
+    if (this.#isBusy) return;
+    this.#wasAttempted = true;
+    for (const [component, field] of this.#fields) this.#values.set(component, field.value);
+    const state = evaluate(this.#form, this.#values);
+    const failures = validate(this.#values, state);
+    for (const [component, field] of this.#fields) {
+      const failure = failures.get(component);
+      field.showError(failure ? messageOf(component, failure, this.#strings, this.#locale) : '');
+    }
+    if (failures.size > 0) {
+      this.#sayCount(failures.size);
+      const [first] = failures.keys();
+      if (first) this.#fields.get(first)?.focus();
+      return;
+    }
+    const { data } = state;
+    if (submitter instanceof HTMLButtonElement && submitter.value) setPath(data, submitter.value.split('.'), true);
+    await this.#send(data);
+  }
+
+  /** @param {Record<string, unknown>} data */
+  async #send(data) {
+    this.#isBusy = true;
+    this.#say(this.#strings.formSending);
+    try {
+      await this.#options.onSubmit({ type: 'form', data: { form: this.#id, submission: { data } } });
+    } catch {
+      this.#say(this.#strings.formFailed, true);
+      return;
+    } finally {
+      this.#isBusy = false;
+    }
+    const hadFocus = this.#node.contains(/** @type {ShadowRoot} */ (this.#node.getRootNode()).activeElement);
+    this.#showSent();
+    // The button that had the focus is gone.
+    if (hadFocus) this.#status.focus();
+  }
+
+  #showSent() {
+    this.#node.classList.add('sent');
+    for (const field of this.#fields.values()) field.disabled = true;
+    for (const button of this.#buttons) button.hidden = true;
+    this.#say(this.#strings.formSent);
+  }
+
+  /** @param {number} count of answers that are wrong */
+  #sayCount(count) {
+    const { formCheck, formCheckOne } = this.#strings;
+    this.#say(count === 0 ? '' : count === 1 ? formCheckOne : fill(formCheck, { count: String(count) }), true);
+  }
+
+  /**
+   * @param {string} text read out by screen readers
+   * @param {boolean} [isProblem]
+   */
+  #say(text, isProblem = false) {
+    if (this.#status.textContent !== text) this.#status.textContent = text;
+    this.#status.classList.toggle('problem', isProblem);
+  }
+}
+
+function createSheet() {
+  const created = new CSSStyleSheet();
+  created.replaceSync(css);
+  return created;
+}
+
+/**
+ * @param {unknown} strings those of the widget and of forms
+ * @returns {Partial<import('./strings.js').FormStrings>}
+ */
+function pickStrings(strings) {
+  const entries = Object.entries(record(strings)).filter(
+    ([name, text]) => name in FORM_STRINGS && typeof text === 'string',
+  );
+  return Object.fromEntries(entries);
+}
