@@ -77,6 +77,14 @@ test('the user sends a message, sees it once, and the answer streams in', async 
   await screenshot('3-answered');
 });
 
+test("the example backend's records are those of docs/asyncapi.yaml", async () => {
+  // Reading compares each record with the document.
+  const records = await kafka.read('chat.outbound');
+  const kinds = records.map(({ headers }) => (headers.ce_causewayecho ? 'echo' : headers.ce_type));
+  for (const kind of ['echo', 'delta', 'message']) assert.ok(kinds.includes(kind), `${kind} among ${kinds}`);
+  assert.ok((await kafka.read('chat.inbound')).length > 0);
+});
+
 test('a record from another backend appears without a click, and its markup stays text', async () => {
   const { user } = await sessionOf(page, stack.edgeOrigin);
   const text = 'Your container <img src=x onerror="document.title=1"> is cleared.';

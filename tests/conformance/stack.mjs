@@ -3,7 +3,7 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 
 import { afterAll } from '../support/after-all.mjs';
-import { exchangeRecorded } from '../support/record.mjs';
+import { exchangeDescribed } from '../support/openapi.mjs';
 import { startStack, target } from '../support/stack.mjs';
 import { ConformanceProvider } from './provider.mjs';
 import { RESOURCE_CLIENT, ResourceServer } from './resource-server.mjs';
@@ -130,7 +130,7 @@ export const callApi = (browser, id) => browser.call(`/bff/api-${id}/hello?to=${
 
 /** Sends the edge a logout token, as the provider does. @param {string} id @param {string} token */
 export const sendLogoutToken = (id, token) =>
-  exchangeRecorded(stack.edgeOrigin, `/auth/${id}/backchannel-logout`, {
+  exchangeDescribed(stack.edgeOrigin, `/auth/${id}/backchannel-logout`, {
     method: 'POST',
     headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
     body: new URLSearchParams({ logout_token: token }).toString(),

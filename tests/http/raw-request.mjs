@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { connect } from 'node:net';
 
+import { assertDescribed } from '../support/openapi.mjs';
 import { recordAnswer, recordBytes } from '../support/record.mjs';
 import { stack, user } from './stack.mjs';
 
@@ -40,7 +41,11 @@ export async function upload(path, headers) {
     });
     outgoing.on('close', () => resolve(undefined));
   });
-  return { outgoing, head, answer: head.then(receive) };
+  const answer = head.then(receive).then((received) => {
+    if (received?.complete) assertDescribed({ ...received, method: 'POST', target: path });
+    return received;
+  });
+  return { outgoing, head, answer };
 }
 
 /**

@@ -37,12 +37,16 @@ export const ROUTE_PROBES = /** @type {const} */ ([
   ['GET', '/readyz', '/readyz', 200],
 ]);
 
-/** @typedef {{ method: string, pattern: string, cors: string }} Row */
+/**
+ * @typedef {{ method: string, pattern: string, csrf: string, session: string, limit: string, cache: string,
+ * cors: string, handler: string }} Row
+ */
 
 /** Reads core's table. @returns {Row[]} */
 export function rows() {
   const source = readFileSync(join(ROOT, 'edge/core/src/route.rs'), 'utf8');
-  const row = /^ {4}(?<method>[A-Z]+) +"(?<pattern>[^"]+)" +\w+ +\w+ +(?:\([^)]*\)|\w+) +\w+ +(?<cors>\w+) +\w+;$/gm;
+  const words = ['csrf', 'session', 'limit', 'cache', 'cors', 'handler'].map((name) => `(?<${name}>\\([^)]*\\)|\\w+)`);
+  const row = new RegExp(`^ {4}(?<method>[A-Z]+) +"(?<pattern>[^"]+)" +${words.join(' +')};$`, 'gm');
   return [...source.matchAll(row)].map(({ groups }) => /** @type {Row} */ ({ ...groups }));
 }
 

@@ -1,7 +1,8 @@
-// The browser of the HTTP journeys: aimed at a stack's edge, on its host page, with every answer recorded.
+// The browser of the HTTP journeys: aimed at a stack's edge, on its host page, with every answer recorded and
+// compared with docs/openapi.yaml.
 
 import { Browser } from './browser.mjs';
-import { exchangeRecorded } from './record.mjs';
+import { exchangeDescribed } from './openapi.mjs';
 
 /** @typedef {{ edgeOrigin: string, hostOrigin: string }} Origins */
 
@@ -12,7 +13,7 @@ export class EdgeBrowser extends Browser {
       origin: edgeOrigin,
       page: hostOrigin,
       csrf: { 'X-CSRF': '1' },
-      exchange: (origin, target, sent) => exchangeRecorded(origin, target, sent, edgeOrigin),
+      exchange: (origin, target, sent) => exchangeDescribed(origin, target, sent, edgeOrigin),
     });
     this.origins = { edgeOrigin, hostOrigin };
   }

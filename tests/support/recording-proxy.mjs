@@ -1,10 +1,13 @@
-// An HTTP proxy between two parts of a stack. It records the requests and, on demand, drops answers.
+// An HTTP proxy between two parts of a stack. It records the requests and, on demand, drops answers. Whoever starts it
+// may look at every answer.
 
 import { createServer, request } from 'node:http';
 
 import { listen } from './listen.mjs';
 
 /** @typedef {{ method: string, path: string, headers: import('node:http').IncomingHttpHeaders }} RecordedRequest */
+/** @typedef {import('node:http').IncomingMessage} IncomingMessage */
+/** @typedef {(request: RecordedRequest, answer: IncomingMessage, text: string) => void} Look */
 
 export class RecordingProxy {
   /** @type {RecordedRequest[]} */
@@ -13,18 +16,19 @@ export class RecordingProxy {
   answersToDrop = 0;
   droppedAnswers = 0;
 
-  /** @param {string} target origin of the part behind */
-  static async start(target) {
-    const proxy = new RecordingProxy(target);
+  /** @param {string} target origin of the part behind @param {Look} [look] is called after each whole answer */
+  static async start(target, look) {
+    const proxy = new RecordingProxy(target, look);
     proxy.origin = `http://localhost:${await listen(proxy.server)}`;
     return proxy;
   }
 
-  /** @param {string} target */
-  constructor(target) {
+  /** @param {string} target @param {Look} [look] */
+  constructor(target, look) {
     this.origin = '';
     this.server = createServer((incoming, outgoing) => {
-      this.seen.push({ method: incoming.method ?? '', path: incoming.url ?? '', headers: incoming.headers });
+      const seen = { method: incoming.method ?? '', path: incoming.url ?? '', headers: incoming.headers };
+      this.seen.push(seen);
       const passed = request(
         new URL(incoming.url ?? '/', target),
         { method: incoming.method, headers: incoming.headers },
@@ -37,6 +41,10 @@ export class RecordingProxy {
             return;
           }
           outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
+          if (look) {
+            let text = '';
+            answer.on('data', (chunk) => (text += chunk)).once('end', () => look(seen, answer, text));
+          }
           answer.pipe(outgoing);
         },
       );

@@ -2,6 +2,7 @@
 //
 // Imported by each file; with `--test-isolation=none` they are one process, so this module is evaluated once.
 
+import assert from 'node:assert/strict';
 import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +15,7 @@ import { Stack } from '../../scripts/stack/stack.mjs';
 import { isTarget } from '../../scripts/stack/target.mjs';
 import { afterAll } from './after-all.mjs';
 import { assertNoLeak, secretValues } from './leak.mjs';
+import { differences } from './openapi.mjs';
 import { everyAnswer, everyCode } from './record.mjs';
 import { RecordingProxy } from './recording-proxy.mjs';
 import { RedisProxy } from './redis-proxy.mjs';
@@ -73,10 +75,15 @@ export async function startStack(
   const github = await RecordingProxy.start(`http://127.0.0.1:${ports.github}`);
   const graph = await RecordingProxy.start(`http://127.0.0.1:${ports.entra}`);
   // A proxy between the bridge and what it delivers to.
+  /** @type {Set<string>} */
+  const undescribed = new Set();
   const deliveries =
     target === 'spin'
       ? await RedisProxy.start(ports.redis)
-      : await RecordingProxy.start(`http://127.0.0.1:${ports.edge}`);
+      : await RecordingProxy.start(`http://127.0.0.1:${ports.edge}`, ({ method, path }, answer, text) => {
+          const exchanged = { method, target: path, status: answer.statusCode ?? 0, headers: answer.headers, text };
+          for (const difference of differences(exchanged)) undescribed.add(`${method} ${path}: ${difference}`);
+        });
   const stack = new Stack({
     target,
     state,
@@ -109,6 +116,7 @@ export async function startStack(
       await stack.stop();
       for (const between of [github, graph, deliveries]) between.close();
     }
+    assert.deepEqual([...undescribed], [], "docs/openapi.yaml does not describe the edge's answers to the bridge");
     assertNothingLeaked(stack, state, metrics, [...github.tokens(), ...graph.tokens(), ...secretsInUse()], least);
   });
   // Only at the exit is it known whether a test failed.

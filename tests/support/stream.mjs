@@ -1,9 +1,12 @@
 // A client of GET /stream that keeps every frame and waits for those a test expects.
 
+import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
 
 import { createParser } from 'eventsource-parser';
 
+import { frameMismatches } from './asyncapi.mjs';
+import { assertDescribed } from './openapi.mjs';
 import { sendRecorded } from './record.mjs';
 
 const WAIT_MS = 15_000;
@@ -18,6 +21,8 @@ export class Stream {
   closed = false;
   lastId = '';
   #changed = new EventEmitter();
+  /** Frames that docs/asyncapi.yaml does not describe. @type {string[]} */
+  #undescribed = [];
 
   /**
    * @param {import('./edge-browser.mjs').EdgeBrowser} browser @param {string} [lastEventId]
@@ -34,6 +39,7 @@ export class Stream {
         'Last-Event-ID': lastEventId,
       },
     });
+    assertDescribed({ target: '/stream', status: incoming.statusCode ?? 0, headers: incoming.headers });
     return new Stream(incoming.setEncoding('utf8'));
   }
 
@@ -45,6 +51,8 @@ export class Stream {
     const parser = createParser({
       onEvent: (frame) => {
         this.frames.push(frame);
+        const found = frameMismatches(frame);
+        if (found.length) this.#undescribed.push(`${JSON.stringify(frame).slice(0, 500)}\n  ${found.join('\n  ')}`);
         if (frame.id !== undefined) this.lastId = frame.id;
         this.#changed.emit('change');
       },
@@ -79,6 +87,7 @@ export class Stream {
   async until(what, holds, milliseconds = WAIT_MS) {
     const signal = AbortSignal.timeout(milliseconds);
     while (!holds()) {
+      this.#assertDescribed();
       try {
         await once(this.#changed, 'change', { signal });
       } catch {
@@ -113,6 +122,11 @@ export class Stream {
   /** Cuts the connection, as a lost network would. */
   cut() {
     this.incoming.destroy();
+    this.#assertDescribed();
+  }
+
+  #assertDescribed() {
+    assert.deepEqual(this.#undescribed, [], 'docs/asyncapi.yaml does not describe a frame');
   }
 }
 
