@@ -27,7 +27,7 @@ for (const [name, { title, kind, register }] of Object.entries(PRESETS)) {
     const recipe = recipes.get(title) ?? '';
     assert.match(recipe, /\]\(https:\/\/[^)]+\)[^\n]*\s\(\d{4}-\d\d-\d\d\)\.\n/, 'sources with a date');
 
-    const [, command = ''] = /^ {4}\.\/scripts\/configure ((?:.*\\\n)*.*)$/m.exec(recipe) ?? [];
+    const [, command = ''] = /^\.\/scripts\/configure ((?:.*\\\n)*.*)$/m.exec(recipe) ?? [];
     const at = folder(context);
     const words = command.replaceAll('\\\n', ' ').split(/\s+/).filter(Boolean);
     const secret = words.indexOf('--client-secret-file');

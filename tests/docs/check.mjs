@@ -2,7 +2,7 @@
 // nothing, a block does not parse, or a command names a file that does not exist.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, globSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, globSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { transformSync } from 'esbuild';
@@ -119,10 +119,22 @@ function unknownArguments(code) {
   return commands(code).flatMap((line) => {
     const [, name, given = ''] = /^\.\/scripts\/([\w-]+)((?: [^\n#|;&]*)?)/.exec(line) ?? [];
     if (!name || !existsSync(join(ROOT, 'scripts', name))) return [];
-    const script = readFileSync(join(ROOT, 'scripts', name), 'utf8');
+    const script = textOf(name);
     // What stands behind `--` is a pattern.
     const [own = ''] = given.split(' -- ');
-    const words = own.split(/\s+/).filter((word) => /^(--)?[a-z][a-z-]*$/.test(word));
+    const all = own.split(/\s+/);
+    // A word behind an option may be its value.
+    const words = all.filter(
+      (word, at) => /^--[a-z][a-z-]*$/.test(word) || (/^[a-z][a-z-]*$/.test(word) && !all[at - 1]?.startsWith('--')),
+    );
     return words.filter((word) => !script.includes(word)).map((word) => `scripts/${name} has no '${word}'`);
   });
+}
+
+/** A script, and what it runs if it only calls a program in a folder beside it. @param {string} name */
+function textOf(name) {
+  const script = readFileSync(join(ROOT, 'scripts', name), 'utf8');
+  const [, folder] = /scripts\/([\w-]+)\/main\.mjs/.exec(script) ?? [];
+  const parts = folder ? readdirSync(join(ROOT, 'scripts', folder)) : [];
+  return [script, ...parts.map((part) => readFileSync(join(ROOT, 'scripts', folder ?? '', part), 'utf8'))].join('\n');
 }

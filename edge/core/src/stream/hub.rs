@@ -28,7 +28,13 @@ use causeway_protocol::{
     session::SessionHandle,
 };
 
-use self::{batch::Batch, contents::Contents, held::Held, lost::Lost, reader::Reader, resume::missing};
+use self::{
+    batch::Batch,
+    contents::Contents,
+    held::Held,
+    lost::{Lost, missing},
+    reader::Reader,
+};
 use crate::{
     runtime::clock::millis,
     stream::sql_buffer::{Database, SqlBuffer},
