@@ -6,7 +6,7 @@
 use causeway_protocol::{cursor::Cursor, hub::ResetReason};
 
 use super::{
-    Failure, Hub, StreamSocket,
+    Doubt, Failure, Hub, StreamSocket,
     contents::Source,
     lost::{Lost, missing},
     reader::Reader,
