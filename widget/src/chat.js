@@ -188,7 +188,8 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
         apply(() => {
           // Another tab sends it, and its echo will come.
           if (code === 'taken-over') conversation.take(key);
-          else if (code !== 'cancelled') conversation.fail(key, code === 'full' ? texts.strings.full : answer && message);
+          else if (code !== 'cancelled')
+            conversation.fail(key, code === 'full' ? texts.strings.full : answer && message);
         }),
     );
   }
