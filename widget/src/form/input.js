@@ -2,12 +2,13 @@
 
 import { compileLogic } from './logic.js';
 import { compile } from './pattern.js';
-import { MAX_LABEL, MAX_TEXT, list, number, plain, record, string } from './text.js';
+import { MAX_LABEL, MAX_TEXT, list, number, plain, record, sizeOf, string } from './text.js';
 
 export const MAX_OPTIONS = 500;
 const MAX_JSON = 100_000;
 
 /**
+ * @typedef {import('./definition.js').Budget} Budget
  * @typedef {import('./definition.js').Component} Component
  * @typedef {import('./definition.js').Option} Option
  */
@@ -15,8 +16,9 @@ const MAX_JSON = 100_000;
 /**
  * @param {Record<string, unknown>} source
  * @param {Component} parsed
+ * @param {Budget} budget
  */
-export function readInput(source, parsed) {
+export function readInput(source, parsed, budget) {
   const data = record(source.data);
   parsed.placeholder = plain(source.placeholder, MAX_LABEL);
   parsed.prefix = plain(source.prefix, 40);
@@ -32,10 +34,31 @@ export function readInput(source, parsed) {
   parsed.dataType = string(source.dataType, 20) || 'auto';
   parsed.options =
     source.dataSrc === 'json' ? readJsonOptions(source, data.json) : readOptions(data.values ?? source.values);
-  parsed.initial = source.defaultValue;
+  cutOptions(parsed, budget);
   if (source.calculateValue || source.customDefaultValue) parsed.unread.add('value');
+  const size = sizeOf(source.defaultValue);
+  if (size > budget.values) {
+    parsed.unread.add('value');
+    // Nobody would see that it is not sent.
+    if (parsed.type === 'hidden') Object.assign(parsed, { type: 'notice', kind: 'text' });
+  } else {
+    budget.values -= size;
+    parsed.initial = source.defaultValue;
+  }
   readRules(source, parsed);
   readMessages(source, parsed);
+}
+
+/**
+ * @param {Component} parsed
+ * @param {Budget} budget
+ */
+function cutOptions(parsed, budget) {
+  if (parsed.options.length > budget.options) {
+    parsed.options.length = budget.options;
+    parsed.unread.add('limit');
+  }
+  budget.options -= parsed.options.length;
 }
 
 /**

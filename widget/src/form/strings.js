@@ -34,6 +34,7 @@ export const FORM_STRINGS = {
   formUnreadCondition: 'It can’t be determined here whether this applies to you. If it does not, leave it empty.',
   formUnreadRule: 'This answer is checked after you have sent it.',
   formUnreadValue: 'This value is not filled in automatically here.',
+  formUnreadLimit: 'Part of this can’t be shown here.',
 };
 
 /** @typedef {typeof FORM_STRINGS} FormStrings */

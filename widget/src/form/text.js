@@ -42,6 +42,18 @@ export function number(value) {
   return typeof parsed === 'number' && Number.isFinite(parsed) ? parsed : undefined;
 }
 
+/**
+ * @param {unknown} value
+ * @returns {number} characters of its JSON; Infinity if it has none
+ */
+export function sizeOf(value) {
+  try {
+    return value === undefined ? 0 : JSON.stringify(value).length;
+  } catch {
+    return Infinity;
+  }
+}
+
 /** @type {Record<string, string>} */
 const ENTITIES = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'", nbsp: '\u00a0' };
 
