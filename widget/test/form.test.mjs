@@ -10,6 +10,7 @@ import { registerFormRenderer, renderByPage } from '../src/form/renderer.js';
 import { evaluate, flatten, initialValues } from '../src/form/state.js';
 import { FORM_STRINGS } from '../src/form/strings.js';
 import { validate } from '../src/form/validation.js';
+import { setPath } from '../src/form/value.js';
 
 /** @typedef {import('../src/form/definition.js').Component} Component */
 
@@ -156,6 +157,8 @@ describe('a form definition', () => {
       assert.equal(component?.type, 'notice', key);
     }
     assert.deepEqual(answer([text('a.b'), text('a.c')], { 'a.b': '1', 'a.c': '2' }).data, { a: { b: '1', c: '2' } });
+    setPath({}, ['__proto__', 'polluted'], true);
+    assert.equal('polluted' in {}, false);
   });
 
   test('shows HTML as text', () => {
