@@ -160,6 +160,20 @@ describe('a form', () => {
     assert.equal(await page.getByLabel('Name').isDisabled(), true);
   });
 
+  test('of answers that the edge would not take says so, and sends the shorter ones', async () => {
+    const keys = ['a', 'b', 'c', 'd'];
+    await form.open({ components: keys.map((key) => ({ type: 'textarea', key, label: `Text ${key}` })) });
+    const { page } = widget;
+    for (const key of keys) await page.getByLabel(`Text ${key}`).fill('x'.repeat(18_000));
+    await page.getByRole('button', { name: 'Send' }).click();
+    await page.getByText('Your answers are too long to be sent.').waitFor();
+    assert.deepEqual(await form.events(), []);
+    await page.getByLabel('Text a').fill('');
+    await page.getByRole('button', { name: 'Send' }).click();
+    await page.getByText('Your answers were sent.').waitFor();
+    assert.equal((await form.events()).length, 1);
+  });
+
   test('shows answers that were given before', async () => {
     const submission = { data: { name: 'Ada', how: 'sea', terminal: 'mv', date: '2026-11-30T12:00:00' } };
     await form.open(PICKUP, { submission: { ...submission, state: 'submitted' } });

@@ -74,8 +74,26 @@ describe('a form definition', () => {
       components: [{ type: 'select', key: 'a', label: 'y'.repeat(10_000), data: { values } }],
     }).components;
     assert.equal(select?.options.length, MAX_OPTIONS);
-    assert.equal(select?.options[0]?.label.length, 400);
-    assert.equal(select?.label.length, 400);
+    assert.equal(select?.options[0]?.label, `${'x'.repeat(399)}…`);
+    assert.equal(select?.label, `${'y'.repeat(399)}…`);
+    assert.deepEqual([...(select?.unread ?? [])], ['limit']);
+  });
+
+  test('of options that cannot be read, or too many columns, says so', () => {
+    const columns = Array.from({ length: 13 }, (_, i) => ({ components: [text(`c${i}`)] }));
+    const [broken, large, read, wide] = parseForm({
+      components: [
+        { type: 'select', key: 'a', dataSrc: 'json', data: { json: '[{' } },
+        { type: 'select', key: 'b', dataSrc: 'json', data: { json: `["${'x'.repeat(100_000)}"]` } },
+        { type: 'select', key: 'c', dataSrc: 'json', data: { json: '["x"]' } },
+        { type: 'columns', key: 'd', columns },
+      ],
+    }).components;
+    assert.deepEqual(
+      [broken, large, read].map((select) => select?.unread.has('limit')),
+      [true, true, false],
+    );
+    assert.equal(wide?.children.at(-1)?.type, 'limit');
   });
 
   test('of too many options in all is cut off, which is said', () => {

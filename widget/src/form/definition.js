@@ -13,6 +13,7 @@ export const MAX_FORM_OPTIONS = 1_000;
 export const MAX_FORM_TERMS = 500;
 /** Characters of all default values, as JSON. */
 export const MAX_FORM_VALUES = 8_192;
+const MAX_COLUMNS = 12;
 const MAX_KEY = 128;
 
 /**
@@ -139,13 +140,15 @@ export function parseForm(definition) {
     const parsed = parseComponent(item, budget);
     parsed.isHidden ||= isHidden;
     if (parsed.type === 'columns') {
-      parsed.children = list(item.columns, 12).map((column) => {
+      parsed.children = list(item.columns, MAX_COLUMNS).map((column) => {
         const { width, components } = record(column);
         const child = component('column', 'layout');
         child.width = Math.min(12, Math.max(1, Math.round(number(width) ?? 6)));
         child.children = parseAll(components, depth + 1, parsed.isHidden);
         return child;
       });
+      if (Array.isArray(item.columns) && item.columns.length > MAX_COLUMNS)
+        parsed.children.push(component('limit', 'text'));
     } else if (parsed.kind === 'layout') {
       parsed.children = parseAll(item.components, depth + 1, parsed.isHidden);
     }

@@ -33,7 +33,9 @@ export function readInput(source, parsed, budget) {
   parsed.isDayFirst = source.dayFirst === true;
   parsed.dataType = string(source.dataType, 20) || 'auto';
   parsed.options =
-    source.dataSrc === 'json' ? readJsonOptions(source, data.json) : readOptions(data.values ?? source.values);
+    source.dataSrc === 'json'
+      ? readJsonOptions(source, parsed, data.json)
+      : readOptions(parsed, data.values ?? source.values);
   cutOptions(parsed, budget);
   if (source.calculateValue || source.customDefaultValue) parsed.unread.add('value');
   const size = sizeOf(source.defaultValue);
@@ -62,11 +64,12 @@ function cutOptions(parsed, budget) {
 }
 
 /**
+ * @param {Component} parsed
  * @param {unknown} values
  * @returns {Option[]}
  */
-function readOptions(values) {
-  return list(values, MAX_OPTIONS).map((item) => {
+function readOptions(parsed, values) {
+  return listOptions(parsed, values).map((item) => {
     const { label, value } = record(item);
     return { label: plain(label, MAX_LABEL) || string(value, MAX_LABEL), value: isScalar(value) ? value : '' };
   });
@@ -75,25 +78,36 @@ function readOptions(values) {
 /**
  * Options as a JSON text or array of any items. A template such as `{{ item.name }}` names the property that is shown.
  * @param {Record<string, unknown>} source
+ * @param {Component} parsed
  * @param {unknown} json
  * @returns {Option[]}
  */
-function readJsonOptions({ template, valueProperty }, json) {
+function readJsonOptions({ template, valueProperty }, parsed, json) {
   let items = json;
-  if (typeof json === 'string' && json.length <= MAX_JSON) {
+  if (typeof json === 'string') {
     try {
-      items = JSON.parse(json);
+      items = json.length <= MAX_JSON && JSON.parse(json);
     } catch {
-      items = [];
+      items = undefined;
     }
+    if (!Array.isArray(items)) parsed.unread.add('limit');
   }
   const shown = /\{\{\s*item\.(\w+)\s*\}\}/.exec(string(template, MAX_TEXT))?.[1] ?? 'label';
   const stored = string(valueProperty, MAX_LABEL);
-  return list(items, MAX_OPTIONS).map((item) => {
+  return listOptions(parsed, items).map((item) => {
     if (isScalar(item)) return { label: string(item, MAX_LABEL), value: item };
     const fields = record(item);
     return { label: plain(fields[shown], MAX_LABEL), value: stored ? fields[stored] : item };
   });
+}
+
+/**
+ * @param {Component} parsed
+ * @param {unknown} items
+ */
+function listOptions({ unread }, items) {
+  if (Array.isArray(items) && items.length > MAX_OPTIONS) unread.add('limit');
+  return list(items, MAX_OPTIONS);
 }
 
 /** @param {unknown} value */

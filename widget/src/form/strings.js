@@ -6,6 +6,7 @@ export const FORM_STRINGS = {
   formSending: 'Sending…',
   formSent: 'Your answers were sent.',
   formFailed: 'Your answers were not sent. Please try again.',
+  formTooLong: 'Your answers are too long to be sent. Please shorten them.',
   formMarked: 'Answers to questions marked with * are required.',
   formIsRequired: 'required',
   formChoose: 'Please choose',

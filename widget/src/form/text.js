@@ -59,12 +59,13 @@ const ENTITIES = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'", nbsp: '\u00
 
 /**
  * Text of what may be HTML. Form.io allows HTML in labels and descriptions; here the tags are dropped. The result is
- * only ever made a text node, so what this misses is shown as it is written.
+ * only ever made a text node, so what this misses is shown as it is written. What is cut off ends in an ellipsis.
  * @param {unknown} value
  * @param {number} max characters
  */
 export function plain(value, max) {
-  return string(value, max)
+  const text = string(value, max + 1);
+  return (text.length > max ? `${text.slice(0, max - 1)}…` : text)
     .replace(/<\/?[a-z][^>]*>/gi, ' ')
     .replace(/&(amp|lt|gt|quot|apos|nbsp);/g, (whole, name) => ENTITIES[name] ?? whole)
     .replace(/[^\S\n]+/g, ' ')

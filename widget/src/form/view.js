@@ -18,6 +18,8 @@ import { validate, validateComponent } from './validation.js';
 const PARTS =
   'form,form-title,form-field,form-label,form-description,form-input,form-option,form-error,form-notice,form-panel,' +
   'form-columns,form-submit,form-reset,form-status';
+/** The edge takes no larger event. */
+const MAX_EVENT_BYTES = 64 * 1024;
 /** @type {CSSStyleSheet | undefined} */
 let sheet;
 
@@ -269,10 +271,16 @@ export class FormView {
 
   /** @param {Record<string, unknown>} data */
   async #send(data) {
+    /** @type {import('./renderer.js').FormEvent} */
+    const event = { type: 'form', data: { form: this.#id, submission: { data } } };
+    if (new TextEncoder().encode(JSON.stringify(event)).length > MAX_EVENT_BYTES) {
+      this.#say(this.#strings.formTooLong, true);
+      return;
+    }
     this.#isBusy = true;
     this.#say(this.#strings.formSending);
     try {
-      await this.#options.onSubmit({ type: 'form', data: { form: this.#id, submission: { data } } });
+      await this.#options.onSubmit(event);
     } catch {
       this.#say(this.#strings.formFailed, true);
       return;
