@@ -174,6 +174,25 @@ describe('a form', () => {
     assert.equal((await form.events()).length, 1);
   });
 
+  test("keeps what is typed from the page's shortcuts, and leaves it commands", async () => {
+    await form.open(PICKUP);
+    const { page } = widget;
+    await page.evaluate(() => {
+      /** @type {string[]} */
+      const keys = [];
+      Object.assign(globalThis, { keys });
+      for (const type of ['keydown', 'keypress', 'keyup'])
+        document.addEventListener(type, (event) => keys.push(/** @type {KeyboardEvent} */ (event).key));
+    });
+    await page.getByLabel('Contact').focus();
+    await page.keyboard.type('j/? k');
+    await page.getByLabel('By sea').focus();
+    for (const key of ['Space', 'Escape', 'Control+k']) await page.keyboard.press(key);
+    assert.equal(await page.getByLabel('Contact').inputValue(), 'j/? k');
+    const keys = await page.evaluate(() => [...new Set(Reflect.get(globalThis, 'keys'))]);
+    assert.deepEqual(keys.sort(), ['Control', 'Escape', 'k']);
+  });
+
   test('shows answers that were given before', async () => {
     const submission = { data: { name: 'Ada', how: 'sea', terminal: 'mv', date: '2026-11-30T12:00:00' } };
     await form.open(PICKUP, { submission: { ...submission, state: 'submitted' } });

@@ -1,5 +1,6 @@
 // A rendered form: builds the fields, shows those that apply, tells what is wrong, and hands over the answers.
 
+import { keepTyping } from '../composer.js';
 import { element } from '../dom.js';
 import { fill } from '../strings.js';
 import { parseForm } from './definition.js';
@@ -89,6 +90,8 @@ export class FormView {
     if (all.some(({ rules, isHidden }) => rules.required && !isHidden))
       form.append(element('p', { class: 'hint' }, this.#strings.formMarked));
     form.append(...content, this.#status, this.#announcer);
+    // As in the composer.
+    form.onkeydown = form.onkeyup = form.onkeypress = keepTyping;
     form.addEventListener('pointerdown', () => this.#onPress());
     form.addEventListener('submit', (event) => {
       event.preventDefault();
