@@ -115,6 +115,30 @@ describe('a form', () => {
     await page.getByRole('status').filter({ hasText: text }).waitFor({ state: 'attached' });
   });
 
+  test('leaves no listener with the page', async () => {
+    await form.open(PICKUP);
+    const { page } = widget;
+    await page.evaluate(() => {
+      const listen = addEventListener;
+      /** @type {AbortSignal[]} */
+      const signals = [];
+      Object.assign(globalThis, {
+        signals,
+        addEventListener(/** @type {[string, EventListener, { signal: AbortSignal }]} */ ...words) {
+          signals.push(words[2].signal);
+          listen(...words);
+        },
+      });
+    });
+    await page.getByLabel('Contact').click();
+    await page.getByLabel('Email').click();
+    const ended = await page.evaluate(() => {
+      const { signals } = /** @type {any} */ (globalThis);
+      return signals.map((/** @type {AbortSignal} */ { aborted }) => aborted);
+    });
+    assert.deepEqual(ended, [true, true, true, true]);
+  });
+
   test('does not ask for what is hidden, nor send it', async () => {
     const components = [
       { type: 'checkbox', key: 'more', label: 'More' },

@@ -186,10 +186,12 @@ export class FormView {
   }
 
   #onPress() {
+    const ended = new AbortController();
+    const { signal } = ended;
     this.#press = new Promise((resolve) => {
-      for (const end of ['pointerup', 'pointercancel'])
-        // The click follows in the same task.
-        addEventListener(end, () => setTimeout(resolve), { once: true });
+      // The click follows in the same task.
+      signal.addEventListener('abort', () => setTimeout(resolve), { once: true });
+      for (const end of ['pointerup', 'pointercancel']) addEventListener(end, () => ended.abort(), { signal });
     });
   }
 
