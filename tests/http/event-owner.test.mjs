@@ -135,7 +135,7 @@ test(
         assert.deepEqual(reasons, ['unsigned', ...rest]);
         break;
       }
-      const metrics = await (await fetch(`${bridge}/metrics`)).text();
+      const metrics = await (await fetch(`http://127.0.0.1:${stack.ports.metrics}/metrics`)).text();
       assert.match(metrics, /^causeway_dead_letters_total\{reason="unsigned",topic="chat.outbound"\} 1$/m);
       assert.match(
         metrics,

@@ -38,7 +38,8 @@ function valueMismatches(schema, value) {
 function messageName(topic, { headers, value }) {
   if (topic.endsWith('.dlq')) return 'deadLetter';
   if (topic.endsWith('.inbound')) return 'said';
-  if (headers.ce_causewayecho === 'true') return 'echo';
+  // Anybody may write that header. The bridge's own records have a source as well.
+  if (headers.ce_causewayecho === 'true' && headers.ce_source) return 'echo';
   if (value === null) return 'tombstone';
   const type = headers['content-type'] ?? '';
   if (/^application\/cloudevents\+json\b/.test(type)) return 'structured';
