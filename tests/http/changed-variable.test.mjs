@@ -155,7 +155,8 @@ if (target === 'spin') {
         for (let tries = 0; tries < 20; tries += 1) {
           const answer = await browser.copy().call('/auth/session');
           if (answer.status === 503) assert.equal(assertProblem(answer, 503).code, 'misconfigured');
-          else assert.equal(JSON.parse(answer.text).authenticated, true, 'nobody is signed out by an outage of the store');
+          else
+            assert.equal(JSON.parse(answer.text).authenticated, true, 'nobody is signed out by an outage of the store');
           await delay(100);
         }
         change({ REVOCATION_BOUND_SECONDS: 'never' });
