@@ -104,7 +104,8 @@ test(
         channel: 'chat',
         key: user.id,
         headers: { ce_id: unique('id'), ce_specversion: '1.0', ce_type: 'message', 'content-type': 'application/json' },
-        value: { text },
+        // As a piece has it, too: one forgery says that it is one.
+        value: { id: unique('m'), seq: 0, text },
       });
       /** @type {string[]} */
       const forged = [];
