@@ -6,10 +6,11 @@
 // - key: names of settings                          - check: whether edge and bridge would take them
 // - format, output, register, next-step: the files
 
-import { decodeAnswers, isOn, merged, readCommand, text } from './answer.mjs';
+import { decodeAnswers, isOn, list, merged, readCommand, text } from './answer.mjs';
 import { ask, missing, otherSites, usesSasl } from './ask.mjs';
 import { check } from './check.mjs';
 import { FLAGS } from './flag.mjs';
+import { nameIn } from './key.mjs';
 import { droppedOf, outputFiles, readOutput, rejectForeign, write } from './output.mjs';
 import { addressesOf } from './register.mjs';
 import { Refusal } from './refusal.mjs';
@@ -67,7 +68,7 @@ async function configure({ answers: given, out, yes, force, rotate, without, uns
   if (rotate && kept === undefined) throw new Refusal(`--rotate: there are no keys in ${out} yet`);
   const bridge = readOutput(out, 'bridge.env');
   const earlier = readSecrets(kept, bridge, out);
-  const secrets = secretsOf(answers, earlier, { force, rotate, without });
+  const secrets = secretsOf(answers, earlier, { force, rotate, without, unset });
   answers.dropped = droppedOf(answers, secrets, old, out);
   write(outputFiles(answers, secrets, { out, force, unset, bridge: bridgeLines(bridge) }), out);
   report(answers, secrets, out);
@@ -96,6 +97,8 @@ function rejectIneffective(flags, values) {
   if (sasl && !usesSasl(values)) throw new Refusal(`--${sasl} needs --kafka-security SASL_SSL or SASL_PLAINTEXT`);
   if (given('kafka-ca') && !security.endsWith('SSL'))
     throw new Refusal('--kafka-ca needs --kafka-security SSL or SASL_SSL');
+  if (given('github-app-key-file') && !list(values, 'set').some((pair) => nameIn(pair) === 'GITHUB_APP_ID'))
+    throw new Refusal('--github-app-key-file needs --set GITHUB_APP_ID=ID');
   const byToken = values['kafka-mechanism'] === 'OAUTHBEARER';
   if (byToken ? user : client)
     throw new Refusal(`--${byToken ? user : client} is not for --kafka-mechanism ${values['kafka-mechanism']}`);

@@ -1,4 +1,5 @@
-// What is right on each side, and wrong together: settings that edge and bridge must have alike. Messages hold no value.
+// What is right on each side, and wrong together: settings that edge and bridge must have alike. Messages hold no
+// secret.
 
 /** @typedef {Record<string, string>} Settings */
 

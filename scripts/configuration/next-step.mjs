@@ -6,7 +6,7 @@ import { isSpin } from './setting.mjs';
 
 /** @typedef {import('./answer.mjs').Answers} Answers */
 
-/** Makes the manifest to deploy. It is a copy, so that it can be made again and Git sees no change. @param {string} out */
+/** Makes the manifest to deploy: a copy, so that it can be made again and Git sees no change. @param {string} out */
 export const manifestCommand = (out) => `cat wrangler.toml ${out}/vars.toml >wrangler.deploy.toml`;
 
 /** A deployment keeps the secrets that secrets.json no longer has. @param {Answers} answers */

@@ -59,7 +59,7 @@ export function rejectForeign(out) {
 }
 
 /**
- * What a Worker of an earlier run has and this one does not. A deployment keeps both, so each must be ended by its name.
+ * What a Worker of an earlier run has and this one does not. A deployment keeps it, so each must be ended by its name.
  * @param {Answers} answers @param {Secrets} all @param {Answers} before @param {string} out
  * @returns {import('./answer.mjs').Dropped}
  */

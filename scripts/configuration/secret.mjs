@@ -7,6 +7,7 @@ import { EDGE_SECRETS } from './key.mjs';
 import { Refusal } from './refusal.mjs';
 
 /** @typedef {Record<string, string>} Secrets */
+/** @typedef {{ without?: string | undefined, unset?: string[] }} Removal id of a provider, and names of variables */
 
 const KEY_BYTES = 32;
 
@@ -20,9 +21,9 @@ export const newKey = (id) => `${id}:${random()}`;
  * All secrets by the name of their setting; those of the bridge alone, too. What is only a part of a setting has
  * a name of its own: REDIS_PASSWORD, and the parts of OIDC_CLIENT_SECRETS as `oidc:{id}`, or `oidc-key:{id}` for a JWK.
  * @param {import('./answer.mjs').Answers} answers @param {Secrets} before
- * @param {{ force: boolean, rotate?: string | undefined, without?: string | undefined }} how
+ * @param {{ force: boolean, rotate?: string | undefined } & Removal} how
  */
-export function secretsOf(answers, before, { force, rotate, without }) {
+export function secretsOf(answers, before, { force, rotate, without, unset = [] }) {
   /** @type {Secrets} */
   const all = { ...before };
   for (const ring of ['SESSION_KEYS', 'BRIDGE_KEYS']) {
@@ -39,6 +40,8 @@ export function secretsOf(answers, before, { force, rotate, without }) {
   if (answers.secrets['kafka-password']) all.KAFKA_SASL_PASSWORD = answers.secrets['kafka-password'];
   if (answers.secrets['kafka-client-secret']) all.KAFKA_SASL_CLIENT_SECRET = answers.secrets['kafka-client-secret'];
   if (answers.secrets['github-app-key']) all.GITHUB_APP_KEY = oneLine(answers.secrets['github-app-key']);
+  // The edge refuses the one without the other.
+  if (unset.includes('GITHUB_APP_ID')) delete all.GITHUB_APP_KEY;
   if (without !== undefined) for (const name of namesOf(without)) delete all[name];
   for (const { preset, id, secrets } of answers.providers) {
     const { 'client-secret': secret, 'github-app': app, 'entra-client-key': key } = secrets;
@@ -56,7 +59,7 @@ function replace(all, name, other, value) {
   all[name] = value;
 }
 
-/** A private key in one line. The edge reads PEM with `\n` for its line breaks, and JSON needs none. @param {string} key */
+/** A private key in one line. In PEM the edge reads `\n` as a line break, and JSON needs none. @param {string} key */
 const oneLine = (key) => key.replaceAll(/\r?\n/g, key.startsWith('{') ? ' ' : '\\n');
 
 /** What belongs to a provider. The key of a GitHub App is that of services. @param {string} id */

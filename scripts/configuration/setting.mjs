@@ -108,7 +108,8 @@ function githubVariables(answers) {
 
 /**
  * The settings of --set or --set-bridge. Those of an earlier run are checked again: it may have been an older version.
- * @param {import('./answer.mjs').Values} values @param {string} flag @param {(pair: string) => string | undefined} problem
+ * @param {import('./answer.mjs').Values} values @param {string} flag
+ * @param {(pair: string) => string | undefined} problem
  */
 function pairsOf(values, flag, problem) {
   for (const pair of list(values, flag)) {

@@ -59,6 +59,11 @@ const CASES = [
   ['an unknown key', [...WORKERS, ...KEYCLOAK, '--set', 'SESION_HOURS=hunter2'], /SESION_HOURS: that is no key/],
   ['a control character', [...WORKERS, ...KEYCLOAK, '--set', 'GITHUB_ALLOW=hunter2\x7f'], /--set must be KEY=VALUE/],
   ['a line break', [...WORKERS, ...KEYCLOAK, '--set', 'GITHUB_ALLOW=hunter2\nX=1'], /--set must be KEY=VALUE/],
+  [
+    'a key without its app',
+    [...WORKERS, ...KEYCLOAK, '--github-app-key-file', import.meta.filename],
+    /GITHUB_APP_ID=ID/,
+  ],
   ['an --unset of nothing', [...WORKERS, ...KEYCLOAK, '--unset', 'SESSION_HOURS'], /--unset SESSION_HOURS/],
   ['the id of Entra ID', [...WORKERS, ...KEYCLOAK, '--id', 'entra'], /--id must be .* not entra or github/],
   ['a password without SASL', [...WORKERS, ...KEYCLOAK, '--kafka-user', 'x'], /--kafka-user needs --kafka-security/],

@@ -61,6 +61,8 @@ test('keys are taken from files, in place of secrets', (context) => {
   assert.equal(secrets.ENTRA_CLIENT_KEY, '{"kty": "RSA"}');
   assert.equal(secrets.ENTRA_CLIENT_SECRET, undefined);
   assert.ok(at.read('NEXT-STEPS.md').includes('npx wrangler secret delete ENTRA_CLIENT_SECRET\n'));
+  at.run(['--yes', '--unset', 'GITHUB_APP_ID']);
+  assert.equal(at.secrets().GITHUB_APP_KEY, undefined);
 });
 
 test('--set adds to those of earlier runs, and --unset ends one', (context) => {
