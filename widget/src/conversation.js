@@ -109,10 +109,10 @@ export function createConversation() {
 
     /**
      * Removes everything, since the user has changed or signed out.
-     * @returns {string[]} the texts that were not sent
+     * @returns {Message[]} those that were not sent
      */
     empty() {
-      const unsent = messages.filter(isUnconfirmed).map(({ text }) => text);
+      const unsent = messages.filter(isUnconfirmed);
       messages = [];
       byId.clear();
       nextSeqs.clear();

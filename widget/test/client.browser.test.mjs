@@ -117,6 +117,31 @@ describe('the client, on a page without the widget', () => {
     assert.equal(code, 'signed-out');
   });
 
+  test('an event that cannot be sent fails alone', async () => {
+    edge.user = ADA;
+    const results = await widget.page.evaluate(async () => {
+      const { client } = /** @type {any} */ (globalThis);
+      const circle = {};
+      Object.assign(circle, { circle });
+      const data = { text: 'as it was' };
+      const all = Promise.allSettled([
+        client.send('chat', 'message', circle),
+        client.send('chat', 'message', { number: 1n }),
+        client.send('chat', 'message', {}, { key: 'schlüssel' }),
+        client.send('chat', 'message', {}, { key: '€' }),
+        client.send('\ud800', 'message', {}),
+        client.send('chat', 'message', data),
+      ]);
+      data.text = 'changed later';
+      return (await all).map(({ status }) => status);
+    });
+    assert.deepEqual(results, [...Array(5).fill('rejected'), 'fulfilled']);
+    assert.deepEqual(
+      edge.posts.map(({ text }) => text),
+      ['as it was'],
+    );
+  });
+
   test('asks for history, sessions and upstream APIs', async () => {
     edge.user = ADA;
     const page = { events: [{ id: 'a', type: 'message', data: { text: 'old' } }], before: null, complete: true };

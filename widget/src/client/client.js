@@ -31,8 +31,6 @@ export function createClient({ edge }) {
   const request = createRequest(origin);
 
   const { check, info, send, cancel, subscribe, logout } = createCore(origin, request);
-  /** @type {Promise<unknown> | undefined} */
-  let ready;
 
   return {
     /** Origin of the edge. */
@@ -92,16 +90,16 @@ export function createClient({ edge }) {
      *   back, or if the user changes
      */
     async send(channel, type, data, { key = crypto.randomUUID(), signal } = {}) {
-      // Events wait together for the first answer, so they keep their order.
-      if (!info()) await (ready ??= check());
-      ready = undefined;
+      const takeBack = () => cancel(key);
       signal?.throwIfAborted();
-      signal?.addEventListener('abort', () => cancel(key));
+      signal?.addEventListener('abort', takeBack);
       try {
-        return await send(channel, type, data, key);
+        return await send(channel, type, data, key, signal);
       } catch (error) {
         signal?.throwIfAborted();
         throw error;
+      } finally {
+        signal?.removeEventListener('abort', takeBack);
       }
     },
 

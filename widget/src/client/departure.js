@@ -60,13 +60,14 @@ export async function login(origin, check, handsOff, provider, options = {}) {
  * Ends the session, and lets the browser sign out of the provider, too, if that is possible.
  * @param {string} origin of the edge
  * @param {import('./request.js').Request} request
- * @param {() => void} onSignedOut
+ * @param {() => unknown} onSignedOut deletes what is kept of the user
  */
 export async function logout(origin, request, onSignedOut) {
   const response = await request('/auth/logout', { method: 'POST' });
   const { status } = response;
   const { end_session: path } = status === 204 || status === 401 ? {} : await jsonOf(response);
-  onSignedOut();
+  // First, since the page may be left next.
+  await onSignedOut();
   // Providers do not allow themselves to be framed.
   if (path?.startsWith('/') && top === window) location.assign(returning(origin, location.href, path));
 }
