@@ -75,6 +75,11 @@ export class FormView {
     this.element.remove();
   }
 
+  /** Where the answers are not asked for any more. */
+  focus() {
+    this.#status.focus();
+  }
+
   #build() {
     const { title, components } = this.#form;
     const all = flatten(components);
@@ -295,7 +300,7 @@ export class FormView {
     const hadFocus = this.#node.contains(/** @type {ShadowRoot} */ (this.#node.getRootNode()).activeElement);
     this.#showSent();
     // The button that had the focus is gone.
-    if (hadFocus) this.#status.focus();
+    if (hadFocus) this.focus();
   }
 
   #showSent() {
