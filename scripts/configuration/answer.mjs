@@ -6,12 +6,17 @@ import { join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { FLAGS, PROVIDER_FLAGS } from './flag.mjs';
+import { latest, nameIn } from './key.mjs';
 import { PRESETS, presetOf } from './preset.mjs';
 import { Refusal } from './refusal.mjs';
 
 /** @typedef {Record<string, string | string[] | boolean>} Values */
 /** @typedef {{ preset: string, id: string, values: Values, secrets: Record<string, string> }} Provider */
-/** @typedef {{ values: Values, providers: Provider[], secrets: Record<string, string> }} Answers */
+/**
+ * Names that a Worker may still have from an earlier deployment, and no longer should.
+ * @typedef {{ variables: string[], secrets: string[] }} Dropped
+ */
+/** @typedef {{ values: Values, providers: Provider[], secrets: Record<string, string>, dropped: Dropped }} Answers */
 /**
  * @typedef {object} Command
  * @property {Answers} answers of the flags alone
@@ -19,6 +24,7 @@ import { Refusal } from './refusal.mjs';
  * @property {boolean} yes asks nothing
  * @property {boolean} force makes new keys
  * @property {string | undefined} without id of a provider that is left out from now on
+ * @property {string[]} unset names of --set and --set-bridge that are left out from now on
  * @property {string | undefined} rotate the key ring that takes its next step
  * @property {boolean} check
  * @property {string[]} files to check
@@ -34,6 +40,7 @@ const MODES = {
   force: 'boolean',
   check: 'boolean',
   rotate: 'string',
+  unset: 'string',
   out: 'string',
 };
 /** Longest secret that a file may hold. A private key in PEM has less. */
@@ -43,7 +50,9 @@ const MAX_SECRET_BYTES = 16 << 10;
 export function readCommand(args) {
   const { tokens, positionals } = parsed(args);
   /** @type {Answers} */
-  const answers = { values: {}, providers: [], secrets: {} };
+  const answers = none();
+  /** @type {string[]} */
+  const unset = [];
   /** @type {Record<string, string | true>} */
   const modes = {};
   /** @type {Provider | undefined} */
@@ -51,7 +60,8 @@ export function readCommand(args) {
   for (const token of tokens) {
     if (token.kind !== 'option') continue;
     const { name, value = '' } = token;
-    if (name in MODES) modes[name] = MODES[/** @type {keyof typeof MODES} */ (name)] === 'boolean' ? true : value;
+    if (name === 'unset') unset.push(value);
+    else if (name in MODES) modes[name] = MODES[/** @type {keyof typeof MODES} */ (name)] === 'boolean' ? true : value;
     else if (name === 'provider') answers.providers.push((provider = begin(value)));
     else if (name in FLAGS) take(answers, FLAGS[name], name, value);
     else if (!provider) throw new Refusal(`--${name} must come after the --provider that it is for`);
@@ -79,6 +89,7 @@ export function readCommand(args) {
     force: modes.force === true,
     check: modes.check === true,
     rotate,
+    unset,
     without: typeof modes['without-provider'] === 'string' ? modes['without-provider'] : undefined,
     files: positionals,
   };
@@ -97,6 +108,9 @@ function parsed(args) {
     throw new Refusal(`${/** @type {Error} */ (error).message.split(/[\n.]/)[0] ?? ''}, see --help`);
   }
 }
+
+/** @returns {Answers} */
+const none = () => ({ values: {}, providers: [], secrets: {}, dropped: { variables: [], secrets: [] } });
 
 /** @param {string} name @returns {Provider} */
 function begin(name) {
@@ -148,9 +162,19 @@ export const isOn = (values, name) => values[name] === true;
 
 /**
  * The answers of the run before, where the flags do not give others.
- * @param {Answers} now @param {Answers} before @returns {Answers}
+ * @param {Answers} now @param {Answers} before @param {string[]} [unset] @returns {Answers}
  */
-export function merged(now, before) {
+export function merged(now, before, unset = []) {
+  for (const { id, preset } of now.providers) {
+    const other = before.providers.find((it) => it.id === id && it.preset !== preset);
+    if (other)
+      throw new Refusal(
+        `--provider ${preset}: the id ${id} is that of ${other.preset}; give another --id, or end it first`,
+      );
+  }
+  const isSet = (/** @type {string} */ name) =>
+    PAIRS.some((flag) => list(before.values, flag).some((pair) => nameIn(pair) === name));
+  for (const name of unset) if (!isSet(name)) throw new Refusal(`--unset ${name}: no earlier run has set it`);
   const providers = before.providers.map((old) => {
     const changed = now.providers.find(({ id, preset }) => id === old.id && preset === old.preset);
     return changed ? { ...changed, values: { ...old.values, ...changed.values } } : old;
@@ -158,22 +182,36 @@ export function merged(now, before) {
   const isNew = (/** @type {Provider} */ it) =>
     !before.providers.some(({ id, preset }) => id === it.id && preset === it.preset);
   return {
-    values: { ...before.values, ...now.values },
+    values: { ...before.values, ...now.values, ...pairs(now.values, before.values, unset) },
+    dropped: before.dropped,
     providers: [...providers, ...now.providers.filter(isNew)],
     secrets: now.secrets,
   };
 }
 
+/** The flags whose lists are merged by key. */
+const PAIRS = Object.freeze(['set', 'set-bridge']);
+
+/** @param {Values} now @param {Values} before @param {string[]} unset @returns {Values} */
+function pairs(now, before, unset) {
+  const merge = (/** @type {string} */ flag) =>
+    latest([...list(before, flag).filter((pair) => !unset.includes(nameIn(pair))), ...list(now, flag)]);
+  return Object.fromEntries(PAIRS.map((flag) => [flag, merge(flag)]));
+}
+
 /** Answers as JSON, and back. Secrets are in other files. @param {Answers} answers */
-export const encodeAnswers = ({ values, providers }) =>
-  `${JSON.stringify({ values, providers: providers.map(({ preset, id, values: own }) => ({ preset, id, values: own })) }, undefined, 2)}\n`;
+export function encodeAnswers({ values, providers, dropped }) {
+  const own = providers.map(({ preset, id, values: of }) => ({ preset, id, values: of }));
+  return `${JSON.stringify({ values, providers: own, dropped }, undefined, 2)}\n`;
+}
 
 /** @param {string | undefined} json @param {string} file @returns {Answers} */
 export function decodeAnswers(json, file) {
-  if (json === undefined) return { values: {}, providers: [], secrets: {} };
+  if (json === undefined) return none();
   try {
-    const { values, providers } = JSON.parse(json);
-    return { values, secrets: {}, providers: providers.map((/** @type {Provider} */ it) => ({ ...it, secrets: {} })) };
+    const { values, providers, dropped } = JSON.parse(json);
+    const own = providers.map((/** @type {Provider} */ it) => ({ ...it, secrets: {} }));
+    return { ...none(), ...(dropped && { dropped }), values, providers: own };
   } catch {
     throw new Refusal(`${file} is not what this command wrote: correct it, or remove it and answer again`);
   }

@@ -137,10 +137,19 @@ async function askForProvider(terminal, provider) {
       }) || delete values[name];
     }
   };
+  const several = async (/** @type {string} */ name, /** @type {string} */ question) => {
+    while (!list(values, name).length) {
+      const parts = (await terminal.line(`${title}: ${question}: `)).split(/[\s,]+/).filter(Boolean);
+      const use = (/** @type {string} */ part) => take(provider, PROVIDER_FLAGS[name], name, part, `'${part}'`);
+      if (!parts.every((part) => terminal.accepts(() => use(part)))) delete values[name];
+    }
+  };
   if (issuerLike) await one('issuer', `issuer, such as ${issuerLike}`);
   await one('client-id', 'client id (empty: not registered yet)', true);
   if (!values['client-id']) return;
   if (preset === 'entra') await one('tenant', "the tenant's id");
+  if (/^[a-z]+$/.test(text(values, 'tenant') ?? ''))
+    await several('allowed-tenant', 'ids of the tenants whose users may sign in');
   secrets['client-secret'] ??= await terminal.secret(
     `${title}: client secret (not shown; empty: as before, or later by --client-secret-file): `,
   );

@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 
 import { text } from './answer.mjs';
+import { mismatches } from './mismatch.mjs';
 import { Refusal } from './refusal.mjs';
 
 /** @typedef {'workers' | 'spin'} Runtime */
@@ -33,7 +34,7 @@ export async function check({ answers, out, files }) {
   let isRight = true;
   if (edge.length) isRight = checkEdge(edge, runtime) && isRight;
   for (const source of bridge) isRight = checkBridge(source) && isRight;
-  if (edge.length) for (const source of bridge) isRight = checkBoth(valuesOf(edge), source) && isRight;
+  if (edge.length) for (const source of bridge) isRight = checkBoth(edge, source, runtime) && isRight;
   return isRight ? 0 : 1;
 }
 
@@ -101,17 +102,28 @@ function checkBridge({ values, file }) {
   return tell(`the bridge (${file})`, status, stderr);
 }
 
-/** What only a look at both shows. @param {Record<string, string>} edge @param {Source} bridge */
-function checkBoth(edge, { file, values }) {
-  const problems = [];
-  const keys = (/** @type {string | undefined} */ ring) => (ring ?? '').split(',').filter(Boolean);
-  const [ours, theirs] = [keys(edge.BRIDGE_KEYS), keys(values.BRIDGE_KEYS)];
-  const verifies = (/** @type {string[]} */ ring, /** @type {string | undefined} */ key) =>
-    key === undefined || ring.includes(key);
-  // Each side signs with its first key.
-  if (ours.length && theirs.length && !(verifies(theirs, ours[0]) && verifies(ours, theirs[0])))
-    problems.push("BRIDGE_KEYS differ: each side must have the other's first key");
-  return problems.length ? tell(`edge and bridge (${file})`, 1, problems.join('\n')) : true;
+/** What only a look at both shows. @param {Source[]} edge @param {Source} bridge @param {Runtime} runtime */
+function checkBoth(edge, { file, values }, runtime) {
+  const variables = edge.map(({ manifest }) => variablesIn(manifest ?? ''));
+  const problems = mismatches({ ...Object.assign({}, ...variables), ...valuesOf(edge) }, values, runtime);
+  if (!problems.length) return true;
+  process.stdout.write(`edge and bridge (${file}) do not fit together\n`);
+  for (const problem of problems) process.stdout.write(`  ${problem}\n`);
+  return false;
+}
+
+/** The texts of `[vars]` that are in one line, which is how this command writes them. @param {string} manifest */
+function variablesIn(manifest) {
+  const [, table = ''] = /^\[vars\]\s*$([^]*?)(?=^\[|$(?![^]))/m.exec(manifest) ?? [];
+  /** @type {Record<string, string>} */
+  const values = {};
+  for (const [, name = '', basic, literal] of table.matchAll(/^(\w+) *= *(?:("(?:[^"\\]|\\.)*")|'([^']*)')/gm))
+    try {
+      values[name] = literal ?? JSON.parse(basic ?? '""');
+    } catch {
+      // An escape that only TOML has. causeway-check reads it.
+    }
+  return values;
 }
 
 /**

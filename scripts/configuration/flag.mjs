@@ -1,6 +1,7 @@
 // The flags of scripts/configure: which there are, what a value must look like, and what is asked for those not given.
 // scripts/configure explains them to users.
 
+import { bridgeProblem, edgeProblem } from './key.mjs';
 import { PRESETS, presetOf } from './preset.mjs';
 
 /** @typedef {'workers' | 'spin'} Runtime */
@@ -107,10 +108,9 @@ export const FLAGS = Object.freeze({
   'kafka-client-secret-file': { kind: 'secret', ask: "The client's secret" },
   'kafka-scope': { kind: 'text', problem: plain },
   'kafka-ca': { kind: 'text', problem: plain },
-  set: {
-    kind: 'list',
-    problem: must(matches(/^[A-Z][A-Z0-9_]*=./), 'KEY=VALUE, with a key of docs/configuration.md'),
-  },
+  'github-app-key-file': { kind: 'secret' },
+  set: { kind: 'list', problem: edgeProblem },
+  'set-bridge': { kind: 'list', problem: bridgeProblem },
 });
 
 /** Flags for the provider before them. @type {Readonly<Record<string, Flag & { of: (name: string) => boolean }>>} */
@@ -118,7 +118,10 @@ export const PROVIDER_FLAGS = Object.freeze({
   id: {
     kind: 'text',
     of: isOpenId,
-    problem: must((text) => /^[a-z0-9-]{1,32}$/.test(text), '1 to 32 of a-z, 0-9 and `-`'),
+    problem: must(
+      (text) => /^[a-z0-9-]{1,32}$/.test(text) && text !== 'entra' && text !== 'github',
+      '1 to 32 of a-z, 0-9 and `-`, and not entra or github',
+    ),
   },
   name: { kind: 'text', of: isOpenId, problem: must((text) => /^[^\p{C}']{1,60}$/u.test(text), 'a short text') },
   'client-id': { kind: 'text', of: () => true, problem: plain },
@@ -146,6 +149,7 @@ export const PROVIDER_FLAGS = Object.freeze({
   },
   'allowed-tenant': { kind: 'list', of: (name) => name === 'entra', problem: guid },
   group: { kind: 'list', of: (name) => name === 'entra', problem: guid },
+  'entra-client-key-file': { kind: 'secret', of: (name) => name === 'entra' },
   'github-app-file': { kind: 'secret', of: (name) => name === 'github' },
   organization: {
     kind: 'text',

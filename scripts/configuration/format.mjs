@@ -2,8 +2,8 @@
 
 import { Refusal } from './refusal.mjs';
 
-/** Characters that shells, systemd and containers take as they are, without quotes. */
-const BARE = /^[\w.:/,@%+~-]*$/;
+/** Characters that shells, systemd and containers take as they are, without quotes. Shells expand `~`. */
+const BARE = /^[\w.:/,@%+-]*$/;
 
 /** TOML's basic strings are JSON's, for texts without control characters. @param {Record<string, string>} values */
 export const tomlLines = (values) => Object.entries(values).map(([key, value]) => `${key} = ${JSON.stringify(value)}`);

@@ -3,16 +3,18 @@
 //
 // - flag, answer, ask: what the user decides        - preset: what providers need
 // - secret: keys, made or kept                      - setting: settings of edge and bridge
-// - format, output, register: the files             - check: whether edge and bridge would take them
+// - key: names of settings                          - check: whether edge and bridge would take them
+// - format, output, register, next-step: the files
 
-import { decodeAnswers, isOn, merged, readCommand, text } from './answer.mjs';
+import { decodeAnswers, isOn, list, merged, readCommand, text } from './answer.mjs';
 import { ask, missing, otherSites, usesSasl } from './ask.mjs';
 import { check } from './check.mjs';
 import { FLAGS } from './flag.mjs';
-import { outputFiles, readOutput, write } from './output.mjs';
+import { nameIn } from './key.mjs';
+import { droppedOf, outputFiles, readOutput, rejectForeign, write } from './output.mjs';
 import { addressesOf } from './register.mjs';
 import { Refusal } from './refusal.mjs';
-import { githubClientId, nextStep, readSecrets, secretName, secretsOf } from './secret.mjs';
+import { bridgeLines, githubApp, hasCredential, nextStep, readSecrets, secretsOf } from './secret.mjs';
 import { edgeSettings, isSpin, registered } from './setting.mjs';
 
 /** @typedef {import('./answer.mjs').Answers} Answers */
@@ -34,11 +36,17 @@ try {
 }
 
 /** @param {Command} command */
-async function configure({ answers: given, out, yes, force, rotate, without }) {
+async function configure({ answers: given, out, yes, force, rotate, without, unset }) {
+  rejectForeign(out);
   for (const { secrets, values } of given.providers)
-    if (secrets['github-app']) values['client-id'] = githubClientId(secrets['github-app']);
+    if (secrets['github-app']) {
+      const { id, number, pem } = githubApp(secrets['github-app']);
+      Object.assign(values, { 'client-id': id, ...(number && { 'app-number': number }) });
+      if (pem) secrets['github-pem'] = pem;
+    }
   const before = readOutput(out, 'answers.json');
-  const answers = merged(given, decodeAnswers(before, `${out}/answers.json`));
+  const old = decodeAnswers(before, `${out}/answers.json`);
+  const answers = merged(given, old, unset);
   if (without !== undefined && !answers.providers.some(({ id }) => id === without))
     throw new Refusal(`--without-provider ${without}: there is none of that id`);
   answers.providers = answers.providers.filter(({ id }) => id !== without);
@@ -58,9 +66,11 @@ async function configure({ answers: given, out, yes, force, rotate, without }) {
         'that signs all users out',
     );
   if (rotate && kept === undefined) throw new Refusal(`--rotate: there are no keys in ${out} yet`);
-  const earlier = readSecrets(kept, readOutput(out, 'bridge.env'), out);
-  const secrets = secretsOf(answers, earlier, { force, rotate });
-  write(outputFiles(answers, secrets, out), out);
+  const bridge = readOutput(out, 'bridge.env');
+  const earlier = readSecrets(kept, bridge, out);
+  const secrets = secretsOf(answers, earlier, { force, rotate, without, unset });
+  answers.dropped = droppedOf(answers, secrets, old, out);
+  write(outputFiles(answers, secrets, { out, force, unset, bridge: bridgeLines(bridge) }), out);
   report(answers, secrets, out);
   if (kept !== undefined) reportKeys(earlier, { force, rotate });
   return 0;
@@ -87,6 +97,8 @@ function rejectIneffective(flags, values) {
   if (sasl && !usesSasl(values)) throw new Refusal(`--${sasl} needs --kafka-security SASL_SSL or SASL_PLAINTEXT`);
   if (given('kafka-ca') && !security.endsWith('SSL'))
     throw new Refusal('--kafka-ca needs --kafka-security SSL or SASL_SSL');
+  if (given('github-app-key-file') && !list(values, 'set').some((pair) => nameIn(pair) === 'GITHUB_APP_ID'))
+    throw new Refusal('--github-app-key-file needs --set GITHUB_APP_ID=ID');
   const byToken = values['kafka-mechanism'] === 'OAUTHBEARER';
   if (byToken ? user : client)
     throw new Refusal(`--${byToken ? user : client} is not for --kafka-mechanism ${values['kafka-mechanism']}`);
@@ -111,7 +123,7 @@ function report(answers, all, out) {
     if (!text(values, 'client-id'))
       warn(`${id} is left out until it has a --client-id; ${out}/register.md says what to register`);
   for (const { id, preset } of registered(answers))
-    if (!all[secretName(preset, id)])
+    if (!hasCredential(all, preset, id))
       warn(`${id} lacks its client secret: --provider ${preset} … --client-secret-file FILE`);
   const kafka = answers.values['kafka-mechanism'] === 'OAUTHBEARER' ? 'client-secret' : 'password';
   if (usesSasl(answers.values) && !all[`KAFKA_SASL_${kafka.toUpperCase().replace('-', '_')}`])

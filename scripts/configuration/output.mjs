@@ -1,11 +1,23 @@
 // The files below the output folder, each with what to do with it. All of them are for their owner's eyes only.
 
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 
 import { encodeAnswers } from './answer.mjs';
 import { comment, envLines, tomlLines } from './format.mjs';
-import { outFlag, registrationFiles } from './register.mjs';
+import { EDGE_KEYS, EDGE_SECRETS } from './key.mjs';
+import { manifestCommand, nextSteps } from './next-step.mjs';
+import { Refusal } from './refusal.mjs';
+import { registrationFiles } from './register.mjs';
 import { bridgeSettings, edgeSettings, isSpin, originOf, redisUser } from './setting.mjs';
 
 /** @typedef {import('./answer.mjs').Answers} Answers */
@@ -24,6 +36,7 @@ const FILES = [
   'register-entra.sh',
   'github-app-manifest.json',
   'github-app.html',
+  'github-app-key.pem',
   'NEXT-STEPS.md',
   '.gitignore',
 ];
@@ -32,24 +45,71 @@ const FILES = [
 export const readOutput = (out, name) =>
   existsSync(join(out, name)) ? readFileSync(join(out, name), 'utf8') : undefined;
 
+/** A folder with other things in it is somebody else's. @param {string} out */
+export function rejectForeign(out) {
+  if (!existsSync(out)) return;
+  let names;
+  try {
+    names = readdirSync(out);
+  } catch (error) {
+    throw new Refusal(`--out: ${out} cannot be read (${/** @type {NodeJS.ErrnoException} */ (error).code})`);
+  }
+  if (names.length && !names.includes('answers.json'))
+    throw new Refusal(`--out: ${out} has files but no answers.json of this command; name an empty or a new folder`);
+}
+
 /**
- * @param {Answers} answers @param {Secrets} all @param {string} out
+ * What a Worker of an earlier run has and this one does not. A deployment keeps it, so each must be ended by its name.
+ * @param {Answers} answers @param {Secrets} all @param {Answers} before @param {string} out
+ * @returns {import('./answer.mjs').Dropped}
+ */
+export function droppedOf(answers, all, before, out) {
+  if (isSpin(answers)) return before.dropped;
+  const { variables, secrets } = edgeSettings(answers, all);
+  const found = (/** @type {string} */ file, /** @type {RegExp} */ form) =>
+    isSpin(before) ? [] : [...(readOutput(out, file) ?? '').matchAll(form)].map(([, name = '']) => name);
+  const gone = (/** @type {string[]} */ names, /** @type {readonly string[]} */ known, /** @type {object} */ now) =>
+    [...new Set(names)].filter((name) => known.includes(name) && !(name in now)).sort();
+  return {
+    variables: gone([...before.dropped.variables, ...found('vars.toml', /^(\w+) = /gm)], EDGE_KEYS, variables),
+    secrets: gone([...before.dropped.secrets, ...found('secrets.json', /^ {2}"(\w+)":/gm)], EDGE_SECRETS, secrets),
+  };
+}
+
+/**
+ * @typedef {object} Run
+ * @property {string} out
+ * @property {boolean} force
+ * @property {string[]} unset
+ * @property {Record<string, string>} bridge its environment of the run before
+ */
+
+/**
+ * @param {Answers} answers @param {Secrets} all @param {Run} run
  * @returns {Record<string, string>} texts by file name
  */
-export function outputFiles(answers, all, out) {
+export function outputFiles(answers, all, { out, force, unset, bridge }) {
   const { variables, secrets } = edgeSettings(answers, all);
   const spin = isSpin(answers);
   return {
     'answers.json': encodeAnswers(answers),
     'secrets.json': `${JSON.stringify(secrets, undefined, 2)}\n`,
     ...(spin
-      ? { 'spin.env': spinEnv(variables, secrets, out), 'redis.acl': redisAcl(answers, all) }
+      ? { 'spin.env': spinEnv(variables, secrets, out), 'redis.acl': redisAcl(answers, all, force) }
       : { 'vars.toml': varsToml(answers, variables, out) }),
-    'bridge.env': bridgeEnv(answers, all),
+    'bridge.env': bridgeEnv(bridgeSettings(answers, all, bridge, unset)),
     ...registrationFiles(answers, out),
+    ...githubKey(answers, out),
     'NEXT-STEPS.md': nextSteps(answers, out),
     '.gitignore': '*\n',
   };
+}
+
+/** The private key that GitHub shows only once. @param {Answers} answers @param {string} out */
+function githubKey({ providers }, out) {
+  const github = providers.find(({ id }) => id === 'github');
+  const pem = github?.secrets['github-pem'] ?? (github && readOutput(out, 'github-app-key.pem'));
+  return pem === undefined ? undefined : { 'github-app-key.pem': `${pem.trim()}\n` };
 }
 
 /** @param {Record<string, string>} files @param {string} out */
@@ -70,14 +130,17 @@ export function write(files, out) {
 function varsToml(answers, variables, out) {
   return lines(
     comment(
-      "Variables of the Worker, and its domain. Put this at the end of wrangler.toml, in place of an earlier run's:",
+      'Variables of the Worker, and its domain, for a copy of wrangler.toml that Git ignores:',
       '',
-      `  cat ${out}/vars.toml >>wrangler.toml`,
+      `  ${manifestCommand(out)}`,
+      '  npx wrangler deploy --config wrangler.deploy.toml',
       '',
       'Nothing here is secret.',
     ),
     ['', '[[routes]]', ...tomlLines({ pattern: originOf(answers).slice('https://'.length) }), 'custom_domain = true'],
     ['', '[vars]', ...tomlLines(variables)],
+    // A deployment keeps variables that are not named. An empty one is not set.
+    tomlLines(Object.fromEntries(answers.dropped.variables.map((name) => [name, '']))),
   );
 }
 
@@ -97,65 +160,24 @@ function spinEnv(variables, secrets, out) {
   );
 }
 
-/** @param {Answers} answers @param {Secrets} all */
-function redisAcl(answers, all) {
+/** @param {Answers} answers @param {Secrets} all @param {boolean} force ends what was valid before */
+function redisAcl(answers, all, force) {
   // No comment: redis-cli reads it as it is.
   return lines([
-    `ACL SETUSER ${redisUser(answers)} on >${all.REDIS_PASSWORD} ~causeway:* &causeway:* +@read +@write +@pubsub +@scripting +@connection +time -@dangerous`,
+    `ACL SETUSER ${redisUser(answers)} on ${force ? 'resetpass ' : ''}>${all.REDIS_PASSWORD} ~causeway:* &causeway:* +@read +@write +@pubsub +@scripting +@connection +time -@dangerous`,
   ]);
 }
 
-/** @param {Answers} answers @param {Secrets} all */
-function bridgeEnv(answers, all) {
+/** @param {Record<string, string>} settings */
+function bridgeEnv(settings) {
   return lines(
     comment(
       "The kafka-bridge's environment. SECRET: it holds keys. For a systemd unit (EnvironmentFile), compose (env_file)",
       "or a shell. Docker's --env-file takes quotes as parts of values: remove them there.",
     ),
-    ['', ...envLines(bridgeSettings(answers, all))],
+    ['', ...envLines(settings)],
   );
 }
 
 /** @param {string[][]} parts */
 const lines = (...parts) => `${parts.flat().join('\n')}\n`;
-
-/** @param {Answers} answers @param {string} out */
-export function nextSteps(answers, out) {
-  const check = `./scripts/configure --check${outFlag(out)}`;
-  const deploy = isSpin(answers)
-    ? [
-        `Make Redis's user: \`redis-cli -u ADDRESS_OF_AN_ADMIN <${out}/redis.acl\`. docs/deploy-spin.md has other settings.`,
-        'Deploy the edge:',
-        '',
-        '        spin build',
-        `        set -a; . ${out}/spin.env; set +a`,
-        '        spin up --listen 0.0.0.0:3000',
-      ]
-    : [
-        'Deploy the edge:',
-        '',
-        `        cat ${out}/vars.toml >>wrangler.toml`,
-        `        npx wrangler secret bulk ${out}/secrets.json`,
-        '        npx wrangler deploy',
-      ];
-  const steps = [
-    `Register the addresses of \`${out}/register.md\` at the identity providers.`,
-    'If a client id or secret is still missing, run `./scripts/configure` again with it. Keys stay as they are.',
-    `Check: \`${check}\``,
-    `Run the bridge with \`${out}/bridge.env\` where it reaches Kafka, behind TLS at ${answers.values['bridge-url']}.`,
-  ];
-  const numbered = [...steps, ...deploy.slice(0, isSpin(answers) ? 2 : 1)].map(
-    (step, index) => `${index + 1}. ${step}`,
-  );
-  const commands = deploy.slice(isSpin(answers) ? 2 : 1);
-  return `# Next steps
-
-${numbered.join('\n')}
-${commands.join('\n')}
-
-docs/deploy-${isSpin(answers) ? 'spin' : 'workers'}.md explains each step.
-
-Keep this folder where only operators can read it, or move its files into a store for secrets. \`secrets.json\` has the only
-copy of the keys that seal sessions. No file of it belongs into Git, a ticket or an image.
-`;
-}

@@ -3,9 +3,11 @@
 import { randomBytes } from 'node:crypto';
 import { parseEnv } from 'node:util';
 
+import { EDGE_SECRETS } from './key.mjs';
 import { Refusal } from './refusal.mjs';
 
 /** @typedef {Record<string, string>} Secrets */
+/** @typedef {{ without?: string | undefined, unset?: string[] }} Removal id of a provider, and names of variables */
 
 const KEY_BYTES = 32;
 
@@ -17,11 +19,11 @@ export const newKey = (id) => `${id}:${random()}`;
 
 /**
  * All secrets by the name of their setting; those of the bridge alone, too. What is only a part of a setting has
- * a name of its own: REDIS_PASSWORD, and the parts of OIDC_CLIENT_SECRETS as `oidc:{id}`.
+ * a name of its own: REDIS_PASSWORD, and the parts of OIDC_CLIENT_SECRETS as `oidc:{id}`, or `oidc-key:{id}` for a JWK.
  * @param {import('./answer.mjs').Answers} answers @param {Secrets} before
- * @param {{ force: boolean, rotate?: string | undefined }} how
+ * @param {{ force: boolean, rotate?: string | undefined } & Removal} how
  */
-export function secretsOf(answers, before, { force, rotate }) {
+export function secretsOf(answers, before, { force, rotate, without, unset = [] }) {
   /** @type {Secrets} */
   const all = { ...before };
   for (const ring of ['SESSION_KEYS', 'BRIDGE_KEYS']) {
@@ -31,15 +33,56 @@ export function secretsOf(answers, before, { force, rotate }) {
   if (answers.values.runtime === 'spin') {
     if (answers.secrets['redis-password']) all.REDIS_PASSWORD = answers.secrets['redis-password'];
     else if (force || !all.REDIS_PASSWORD) all.REDIS_PASSWORD = random();
+    // It is a word of a Redis command, and a part of a URL.
+    if (!/^[A-Za-z0-9_-]+$/.test(all.REDIS_PASSWORD ?? ''))
+      throw new Refusal("--redis-password-file: Redis's password may have letters, digits, `_` and `-` only");
   }
   if (answers.secrets['kafka-password']) all.KAFKA_SASL_PASSWORD = answers.secrets['kafka-password'];
   if (answers.secrets['kafka-client-secret']) all.KAFKA_SASL_CLIENT_SECRET = answers.secrets['kafka-client-secret'];
+  if (answers.secrets['github-app-key']) all.GITHUB_APP_KEY = oneLine(answers.secrets['github-app-key']);
+  // The edge refuses the one without the other.
+  if (unset.includes('GITHUB_APP_ID')) delete all.GITHUB_APP_KEY;
+  if (without !== undefined) for (const name of namesOf(without)) delete all[name];
   for (const { preset, id, secrets } of answers.providers) {
-    const { 'client-secret': secret, 'github-app': app } = secrets;
+    const { 'client-secret': secret, 'github-app': app, 'entra-client-key': key } = secrets;
     if (app) Object.assign(all, githubSecrets(app));
-    if (secret) all[secretName(preset, id)] = secret;
+    // Each takes the place of the other: the edge refuses both.
+    if (secret) replace(all, secretName(preset, id), preset === 'entra' ? 'ENTRA_CLIENT_KEY' : keyName(id), secret);
+    if (key) replace(all, 'ENTRA_CLIENT_KEY', 'ENTRA_CLIENT_SECRET', oneLine(key));
   }
   return all;
+}
+
+/** @param {Secrets} all @param {string} name @param {string} other @param {string} value */
+function replace(all, name, other, value) {
+  delete all[other];
+  all[name] = value;
+}
+
+/** A private key in one line. In PEM the edge reads `\n` as a line break, and JSON needs none. @param {string} key */
+const oneLine = (key) => key.replaceAll(/\r?\n/g, key.startsWith('{') ? ' ' : '\\n');
+
+/** What belongs to a provider. The key of a GitHub App is that of services. @param {string} id */
+function namesOf(id) {
+  if (id === 'entra') return ['ENTRA_CLIENT_SECRET', 'ENTRA_CLIENT_KEY'];
+  if (id === 'github') return ['GITHUB_CLIENT_SECRET', 'GITHUB_WEBHOOK_SECRET'];
+  return [`oidc:${id}`, keyName(id)];
+}
+
+/** @param {string} id */
+export const keyName = (id) => `oidc-key:${id}`;
+
+/** Whether the provider can prove who the edge is. @param {Secrets} all @param {string} preset @param {string} id */
+export const hasCredential = (all, preset, id) =>
+  [secretName(preset, id), ...(preset === 'github' ? [] : namesOf(id))].some((name) => all[name]);
+
+/** The parts of OIDC_CLIENT_SECRETS by provider. @param {Secrets} all @returns {Map<string, unknown>} */
+export function clientSecrets(all) {
+  const parts = Object.entries(all).map(([name, value]) => {
+    const [, kind, id = ''] = /^(oidc|oidc-key):(.*)$/.exec(name) ?? [];
+    return /** @type {const} */ ([id, kind === 'oidc-key' ? JSON.parse(value) : value]);
+  });
+  return new Map(parts.filter(([id]) => id));
 }
 
 /** @param {string} preset @param {string} id */
@@ -70,10 +113,16 @@ function appOf(json) {
     // The error's own message repeats a part of the text.
     throw new Refusal("--github-app-file: the file is not JSON; it must be GitHub's answer as it is");
   }
-  const { client_id: id, client_secret: secret, webhook_secret: webhook } = app;
+  const { client_id: id, client_secret: secret, webhook_secret: webhook, id: number, pem } = app;
   if (typeof id !== 'string' || typeof secret !== 'string' || !id || !secret)
     throw new Refusal('--github-app-file: the file has no client_id and client_secret; the code may have expired');
-  return { id, secret, webhook: typeof webhook === 'string' ? webhook : undefined };
+  return {
+    id,
+    secret,
+    webhook: typeof webhook === 'string' ? webhook : undefined,
+    number: Number.isSafeInteger(number) ? String(number) : undefined,
+    pem: typeof pem === 'string' ? pem : undefined,
+  };
 }
 
 /** @param {string} json */
@@ -82,8 +131,11 @@ function githubSecrets(json) {
   return { GITHUB_CLIENT_SECRET: secret, ...(webhook && { GITHUB_WEBHOOK_SECRET: webhook }) };
 }
 
-/** @param {string} json */
-export const githubClientId = (json) => appOf(json).id;
+/** The app's client id, its number, and its private key in PEM. @param {string} json */
+export function githubApp(json) {
+  const { id, number, pem } = appOf(json);
+  return { id, number, pem };
+}
 
 /**
  * The secrets in the files of the run before.
@@ -95,9 +147,12 @@ export function readSecrets(edge, bridge, folder) {
   const all = {};
   if (edge !== undefined) {
     try {
-      for (const [name, value] of Object.entries(JSON.parse(edge))) if (typeof value === 'string') all[name] = value;
+      for (const [name, value] of Object.entries(JSON.parse(edge)))
+        if (typeof value === 'string' && EDGE_SECRETS.includes(name)) all[name] = value;
       const clients = JSON.parse(all.OIDC_CLIENT_SECRETS ?? '{}');
-      for (const [id, value] of Object.entries(clients)) if (typeof value === 'string') all[`oidc:${id}`] = value;
+      for (const [id, value] of Object.entries(clients))
+        if (typeof value === 'string') all[`oidc:${id}`] = value;
+        else all[keyName(id)] = JSON.stringify(value);
       if (all.REDIS_URL) all.REDIS_PASSWORD = decodeURIComponent(new URL(all.REDIS_URL).password);
     } catch {
       throw new Refusal(
@@ -108,10 +163,13 @@ export function readSecrets(edge, bridge, folder) {
     delete all.OIDC_CLIENT_SECRETS;
     delete all.REDIS_URL;
   }
-  const kept = bridge === undefined ? {} : parseEnv(bridge);
+  const kept = bridgeLines(bridge);
   for (const name of ['KAFKA_SASL_PASSWORD', 'KAFKA_SASL_CLIENT_SECRET']) {
     const value = kept[name];
     if (value) all[name] = value;
   }
   return all;
 }
+
+/** The bridge's environment of the run before. @param {string | undefined} bridge bridge.env @returns {Secrets} */
+export const bridgeLines = (bridge) => (bridge === undefined ? {} : { .../** @type {Secrets} */ (parseEnv(bridge)) });

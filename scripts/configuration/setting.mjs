@@ -2,27 +2,16 @@
 
 import { isOn, list, text } from './answer.mjs';
 import { usesSasl } from './ask.mjs';
+import { BRIDGE_WRITTEN, bridgeProblem, edgeProblem, nameIn, valueIn } from './key.mjs';
 import { presetOf } from './preset.mjs';
 import { Refusal } from './refusal.mjs';
-import { secretName } from './secret.mjs';
+import { clientSecrets } from './secret.mjs';
 
 /** @typedef {import('./answer.mjs').Answers} Answers */
 /** @typedef {import('./answer.mjs').Provider} Provider */
 /** @typedef {import('./secret.mjs').Secrets} Secrets */
 /** @typedef {{ variables: Record<string, string>, secrets: Record<string, string> }} EdgeSettings */
 
-/** Settings that hold a secret. They are in no file for others' eyes, and no flag takes them. */
-export const SECRET_SETTINGS = Object.freeze([
-  'SESSION_KEYS',
-  'BRIDGE_KEYS',
-  'REDIS_URL',
-  'ENTRA_CLIENT_SECRET',
-  'ENTRA_CLIENT_KEY',
-  'GITHUB_CLIENT_SECRET',
-  'GITHUB_WEBHOOK_SECRET',
-  'GITHUB_APP_KEY',
-  'OIDC_CLIENT_SECRETS',
-]);
 /** The free entries in spin.toml. */
 const OUTBOUND_HOSTS = 8;
 const DEFAULT_CHANNEL = 'chat';
@@ -41,10 +30,10 @@ export const channelsOf = ({ values }) =>
 export function edgeSettings(answers, all) {
   const { values } = answers;
   const openid = registered(answers).filter(({ preset }) => presetOf(preset)?.kind === 'openid');
-  const clients = openid.flatMap(({ preset, id }) => {
-    const secret = all[secretName(preset, id)];
-    return secret ? [[id, secret]] : [];
-  });
+  // Those of providers that an operator has added by hand are kept, too.
+  const isPending = (/** @type {string} */ id) =>
+    answers.providers.some((provider) => provider.id === id && !openid.includes(provider));
+  const clients = [...clientSecrets(all)].filter(([id]) => !isPending(id));
   const has = (/** @type {string} */ id) => registered(answers).some((provider) => provider.id === id);
   return {
     variables: defined({
@@ -58,7 +47,7 @@ export function edgeSettings(answers, all) {
       ...entraVariables(answers),
       ...githubVariables(answers),
       OIDC_PROVIDERS: openid.length ? JSON.stringify(openid.map(openidEntry)) : undefined,
-      ...more(values),
+      ...pairsOf(values, 'set', edgeProblem),
       ...(isSpin(answers) ? outboundHosts(answers, openid) : {}),
     }),
     secrets: defined({
@@ -66,8 +55,10 @@ export function edgeSettings(answers, all) {
       BRIDGE_KEYS: all.BRIDGE_KEYS,
       REDIS_URL: isSpin(answers) ? redisUrl(answers, all) : undefined,
       ENTRA_CLIENT_SECRET: has('entra') ? all.ENTRA_CLIENT_SECRET : undefined,
+      ENTRA_CLIENT_KEY: has('entra') ? all.ENTRA_CLIENT_KEY : undefined,
       GITHUB_CLIENT_SECRET: has('github') ? all.GITHUB_CLIENT_SECRET : undefined,
       GITHUB_WEBHOOK_SECRET: has('github') ? all.GITHUB_WEBHOOK_SECRET : undefined,
+      GITHUB_APP_KEY: all.GITHUB_APP_KEY,
       OIDC_CLIENT_SECRETS: clients.length ? JSON.stringify(Object.fromEntries(clients)) : undefined,
     }),
   };
@@ -115,16 +106,17 @@ function githubVariables(answers) {
   };
 }
 
-/** The settings of --set. @param {import('./answer.mjs').Values} values */
-function more(values) {
-  const pairs = list(values, 'set').map((pair) => [
-    pair.slice(0, pair.indexOf('=')),
-    pair.slice(pair.indexOf('=') + 1),
-  ]);
-  for (const [name = ''] of pairs)
-    if (SECRET_SETTINGS.includes(name))
-      throw new Refusal(`--set ${name}: that is a secret, and flags can be seen by others`);
-  return Object.fromEntries(pairs);
+/**
+ * The settings of --set or --set-bridge. Those of an earlier run are checked again: it may have been an older version.
+ * @param {import('./answer.mjs').Values} values @param {string} flag
+ * @param {(pair: string) => string | undefined} problem
+ */
+function pairsOf(values, flag, problem) {
+  for (const pair of list(values, flag)) {
+    const wrong = problem(pair);
+    if (wrong) throw new Refusal(`--${flag} ${wrong}; an earlier run set it, --unset ${nameIn(pair)} removes it`);
+  }
+  return Object.fromEntries(list(values, flag).map((pair) => [nameIn(pair), valueIn(pair)]));
 }
 
 /**
@@ -157,21 +149,21 @@ function redisUrl(answers, all) {
   return `${scheme}://${redisUser(answers)}:${encodeURIComponent(all.REDIS_PASSWORD ?? '')}@${place}`;
 }
 
-/** The bridge's environment. @param {Answers} answers @param {Secrets} all */
-export function bridgeSettings(answers, all) {
+/**
+ * The bridge's environment, with what an operator has added to the one before.
+ * @param {Answers} answers @param {Secrets} all
+ * @param {Record<string, string>} [before] @param {string[]} [unset] names that are no longer set
+ */
+export function bridgeSettings(answers, all, before = {}, unset = []) {
   const { values } = answers;
-  const channels = channelsOf(answers).map((name) => ({
-    name,
-    inbound: `${name}.inbound`,
-    outbound: `${name}.outbound`,
-  }));
+  const added = Object.entries(before).filter(([name]) => !BRIDGE_WRITTEN.includes(name) && !unset.includes(name));
   const sasl = usesSasl(values);
   const byToken = values['kafka-mechanism'] === 'OAUTHBEARER';
   return defined({
     BRIDGE_KEYS: all.BRIDGE_KEYS,
     BRIDGE_EDGE_URL: isSpin(answers) ? undefined : originOf(answers),
     BRIDGE_REDIS_URL: isSpin(answers) ? redisUrl(answers, all) : undefined,
-    BRIDGE_CHANNELS: list(values, 'channel').length ? JSON.stringify(channels) : undefined,
+    BRIDGE_CHANNELS: bridgeChannels(answers, before.BRIDGE_CHANNELS),
     KAFKA_BROKERS: text(values, 'kafka-brokers'),
     KAFKA_SECURITY_PROTOCOL: text(values, 'kafka-security'),
     // A certificate of an earlier run may be left over.
@@ -187,7 +179,24 @@ export function bridgeSettings(answers, all) {
           }
         : { KAFKA_SASL_USERNAME: text(values, 'kafka-user'), KAFKA_SASL_PASSWORD: all.KAFKA_SASL_PASSWORD }),
     }),
+    ...Object.fromEntries(added),
+    ...pairsOf(values, 'set-bridge', bridgeProblem),
   });
+}
+
+/** The channels of the answers, each as it was before. @param {Answers} answers @param {string | undefined} before */
+function bridgeChannels(answers, before) {
+  if (!list(answers.values, 'channel').length) return before;
+  /** @type {{ name?: unknown }[]} */
+  let old;
+  try {
+    old = JSON.parse(before ?? '[]');
+    if (!Array.isArray(old)) throw new TypeError('no list');
+  } catch {
+    throw new Refusal('bridge.env: BRIDGE_CHANNELS is not a JSON list; correct it, or remove the line');
+  }
+  const made = (/** @type {string} */ name) => ({ name, inbound: `${name}.inbound`, outbound: `${name}.outbound` });
+  return JSON.stringify(channelsOf(answers).map((name) => old.find((it) => it?.name === name) ?? made(name)));
 }
 
 /**

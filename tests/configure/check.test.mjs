@@ -104,6 +104,37 @@ test('keys that differ between edge and bridge are noticed', (context) => {
   assert.match(stdout, /BRIDGE_KEYS differ/);
 });
 
+test('what edge and bridge must have alike is compared', (context) => {
+  const at = folder(context);
+  at.run([...WORKERS, ...provider(at, 'entra'), '--channel', 'chat', '--channel', 'ops']);
+  const bridge = at.read('bridge.env').replace('https://chat.example.com', 'https://char.example.com');
+  writeFileSync(join(at.out, 'bridge.env'), bridge.replace('"name":"ops"', '"name":"ups"'));
+  const { status, stdout } = at.run(['--check']);
+  assert.equal(status, 1);
+  assert.match(stdout, /do not fit together\n {2}BRIDGE_EDGE_URL must be the edge's PUBLIC_ORIGIN\n/);
+  assert.match(stdout, /^ {2}BRIDGE_CHANNELS lacks ops of CHANNELS\n {2}CHANNELS lacks ups of BRIDGE_CHANNELS$/m);
+});
+
+test("the bridge's store must be that of the runtime", (context) => {
+  const at = folder(context);
+  at.run([...SPIN, ...provider(at, 'entra')]);
+  const bridge = at.read('bridge.env');
+  writeFileSync(join(at.out, 'bridge.env'), bridge.replace(':6380', ':6381'));
+  assert.match(at.run(['--check']).stdout, /^ {2}BRIDGE_REDIS_URL must be the edge's REDIS_URL$/m);
+  const other = bridge.replace(/^BRIDGE_REDIS_URL=.*$/m, 'BRIDGE_EDGE_URL=https://chat.example.com');
+  writeFileSync(join(at.out, 'bridge.env'), other);
+  assert.match(at.run(['--check']).stdout, /^ {2}BRIDGE_EDGE_URL is for an edge on Workers;/m);
+});
+
+test('a configuration without a provider of before is taken', (context) => {
+  const at = folder(context);
+  at.run([...WORKERS, ...provider(at, 'entra'), ...provider(at, 'keycloak'), '--set', 'SESSION_HOURS=8']);
+  at.run(['--yes', '--without-provider', 'entra', '--unset', 'SESSION_HOURS']);
+  assert.match(at.read('vars.toml'), /^ENTRA_TENANT = ""$/m);
+  const { status, stdout } = at.run(['--check']);
+  assert.equal(status, 0, stdout);
+});
+
 test('the example of local settings lacks only what is left to fill in', (context) => {
   const at = folder(context);
   const file = join(ROOT, '.dev.vars.example');

@@ -128,7 +128,7 @@ test('a later run forgets a provider', (context) => {
   at.run([...WORKERS, ...provider(at, 'entra'), ...provider(at, 'keycloak')]);
   const { status, shown } = at.run(['--yes', '--without-provider', 'keycloak']);
   assert.equal(status, 0, shown);
-  assert.ok(!/OIDC/.test(at.read('vars.toml') + at.read('secrets.json')));
+  assert.ok(!/keycloak|OIDC_CLIENT/.test(at.read('vars.toml') + at.read('secrets.json')));
 });
 
 test('Kafka without credentials leaves those of the run before out', (context) => {
@@ -223,6 +223,25 @@ test('asks for what no flag gives', (context) => {
     keycloak: 'kc-3fJq8Zt1Lw6Yb2Xr9Vn4Cp7Dm5Gs0Hk',
   });
   assert.ok(!(stdout + stderr).includes('kc-3fJq'));
+});
+
+test('asks for the tenants that may sign in', (context) => {
+  const at = folder(context);
+  const answers = [
+    ...['', 'chat.example.com', 'https://www.example.com', 'https://bridge.example.com', 'entra'],
+    ...['0d6e3f1c-8b7a-4c5d-9e2f-4a1b6c8d7e90', 'common'],
+    ...['', 'contoso', '5f3c1a52-8d3e-4b7a-9c11-2f6d0e4b7a90'], // asked again until it is a GUID
+    ...['en-3fJq8Zt1Lw6Yb2Xr9Vn4Cp7Dm5Gs0Hk', '', 'kafka.example.com:9092', 'PLAINTEXT'],
+  ];
+  const { status, stderr } = at.run([], `${answers.join('\n')}\n`);
+  assert.equal(status, 0, stderr);
+  assert.match(at.read('vars.toml'), /^ENTRA_TENANTS = "5f3c1a52-8d3e-4b7a-9c11-2f6d0e4b7a90"$/m);
+});
+
+test('a value that shells would expand is quoted', (context) => {
+  const at = folder(context);
+  at.run([...WORKERS, ...provider(at, 'entra'), '--set-bridge', 'SSL_CERT_FILE=~/ca.pem']);
+  assert.match(at.read('bridge.env'), /^SSL_CERT_FILE='~\/ca\.pem'$/m);
 });
 
 test("takes GitHub's answer to an app's manifest", (context) => {

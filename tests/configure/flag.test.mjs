@@ -1,7 +1,8 @@
 // Wrong input: the message names the flag, and nothing is written.
 
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { SPIN, WORKERS, folder, provider } from './run.mjs';
@@ -48,6 +49,23 @@ const CASES = [
     /--client-secret-file: .*ENOENT/,
   ],
   ['a secret by --set', [...WORKERS, ...KEYCLOAK, '--set', 'BRIDGE_KEYS=k1:x'], /--set BRIDGE_KEYS: that is a secret/],
+  [
+    "the bridge's secret by --set",
+    [...WORKERS, ...KEYCLOAK, '--set', 'KAFKA_SASL_PASSWORD=hunter2'],
+    /that is a secret/,
+  ],
+  ["the bridge's key by --set", [...WORKERS, ...KEYCLOAK, '--set', 'BRIDGE_LISTEN=hunter2'], /use --set-bridge/],
+  ["the edge's key by --set-bridge", [...WORKERS, ...KEYCLOAK, '--set-bridge', 'CHANNELS=hunter2'], /use --set\n/],
+  ['an unknown key', [...WORKERS, ...KEYCLOAK, '--set', 'SESION_HOURS=hunter2'], /SESION_HOURS: that is no key/],
+  ['a control character', [...WORKERS, ...KEYCLOAK, '--set', 'GITHUB_ALLOW=hunter2\x7f'], /--set must be KEY=VALUE/],
+  ['a line break', [...WORKERS, ...KEYCLOAK, '--set', 'GITHUB_ALLOW=hunter2\nX=1'], /--set must be KEY=VALUE/],
+  [
+    'a key without its app',
+    [...WORKERS, ...KEYCLOAK, '--github-app-key-file', import.meta.filename],
+    /GITHUB_APP_ID=ID/,
+  ],
+  ['an --unset of nothing', [...WORKERS, ...KEYCLOAK, '--unset', 'SESSION_HOURS'], /--unset SESSION_HOURS/],
+  ['the id of Entra ID', [...WORKERS, ...KEYCLOAK, '--id', 'entra'], /--id must be .* not entra or github/],
   ['a password without SASL', [...WORKERS, ...KEYCLOAK, '--kafka-user', 'x'], /--kafka-user needs --kafka-security/],
   [
     'SASL without a user',
@@ -68,6 +86,7 @@ for (const [name, args, message] of CASES) {
     assert.equal(status, 2, stderr);
     assert.match(stderr, message);
     assert.match(stderr, /^configure: .*\n$/, 'one line');
+    assert.ok(!stderr.includes('hunter2'));
     assert.equal(stdout, '');
     assert.ok(!existsSync(at.out));
   });
@@ -110,4 +129,41 @@ test('a secret in a damaged file is not shown', (context) => {
   assert.equal(status, 2);
   assert.match(shown, /--github-app-file/);
   assert.doesNotMatch(shown, /5d0c8b3f/);
+});
+
+test("somebody else's folder is refused and stays as it is", (context) => {
+  const at = folder(context);
+  mkdirSync(at.out, { mode: 0o755 });
+  writeFileSync(join(at.out, '.gitignore'), 'own\n');
+  const { status, stderr } = at.run([...WORKERS, ...KEYCLOAK]);
+  assert.equal(status, 2);
+  assert.match(stderr, /--out: .* no answers\.json/);
+  assert.equal(at.read('.gitignore'), 'own\n');
+  assert.deepEqual(readdirSync(at.out), ['.gitignore']);
+  assert.equal(statSync(at.out).mode & 0o777, 0o755);
+});
+
+test('a password that would be more of a Redis command is refused and not shown', (context) => {
+  const at = folder(context);
+  const { status, shown } = at.run([
+    ...[...SPIN, ...KEYCLOAK, '--redis-password-file', at.secretFile('hunter2 ~* +@all')],
+  ]);
+  assert.equal(status, 2);
+  assert.match(shown, /--redis-password-file: .* letters, digits/);
+  assert.ok(!shown.includes('hunter2'));
+  assert.ok(!existsSync(at.out));
+});
+
+test('a secret that an older version took by --set is not used again', (context) => {
+  const at = folder(context);
+  at.run([...WORKERS, ...KEYCLOAK]);
+  const old = JSON.parse(at.read('answers.json'));
+  old.values.set = ['KAFKA_SASL_PASSWORD=hunter2'];
+  writeFileSync(join(at.out, 'answers.json'), JSON.stringify(old));
+  const { status, shown } = at.run(['--yes']);
+  assert.equal(status, 2);
+  assert.match(shown, /--unset KAFKA_SASL_PASSWORD/);
+  assert.ok(!shown.includes('hunter2'));
+  assert.equal(at.run(['--yes', '--unset', 'KAFKA_SASL_PASSWORD']).status, 0);
+  assert.ok(!at.read('answers.json').includes('hunter2'));
 });

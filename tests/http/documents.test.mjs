@@ -39,8 +39,8 @@ for (const page of PAGES) {
 
 // The broker that stands in for Apache Kafka has no consumer groups.
 test('the backend of the tutorial answers', { skip: !kafkaIsInstalled() && 'needs Apache Kafka' }, async () => {
-  const { browser, user: margaret } = await signedIn(stack, 'github', 'margaret');
-  const code = withAddresses(namedBlock('docs/tutorial.md', 'backend').code, stand(margaret.id));
+  const { browser, user: ada } = await signedIn(stack, 'github', 'ada');
+  const code = withAddresses(namedBlock('docs/tutorial.md', 'backend').code, stand(ada.id));
   const backend = spawn('python3', ['-c', code], { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
   try {
     let printed = '';

@@ -104,7 +104,8 @@ test(
         channel: 'chat',
         key: user.id,
         headers: { ce_id: unique('id'), ce_specversion: '1.0', ce_type: 'message', 'content-type': 'application/json' },
-        value: { text },
+        // As a piece has it, too: one forgery says that it is one.
+        value: { id: unique('m'), seq: 0, text },
       });
       /** @type {string[]} */
       const forged = [];
@@ -135,7 +136,7 @@ test(
         assert.deepEqual(reasons, ['unsigned', ...rest]);
         break;
       }
-      const metrics = await (await fetch(`${bridge}/metrics`)).text();
+      const metrics = await (await fetch(`http://127.0.0.1:${stack.ports.metrics}/metrics`)).text();
       assert.match(metrics, /^causeway_dead_letters_total\{reason="unsigned",topic="chat.outbound"\} 1$/m);
       assert.match(
         metrics,

@@ -99,6 +99,11 @@ test('a record that is not described is noticed', () => {
   const delta = { ...SAID, headers: { ce_type: 'delta' }, value: '{"id":"m1","seq":0,"text":"H"}' };
   assertRecord('chat.outbound', delta);
   assertRecord('chat.outbound', { ...delta, value: null });
+  const form = { ...SAID, headers: { ce_type: 'form' }, value: '{"id":"f1","form":{"components":[]}}' };
+  assertRecord('chat.outbound', form);
+  assertRecord('chat.outbound', { ...SAID, headers: { ce_type: 'typing' }, value: '{}' });
+  const answer = { ...SAID, headers: { ...SAID.headers, ce_type: 'form' } };
+  assertRecord('chat.inbound', { ...answer, value: '{"form":"f1","submission":{"data":{"name":"Ada"}}}' });
   assertRecord('chat.outbound', { ...SAID, headers: {}, value: '"anything"' });
   /** @type {[string, import('../support/asyncapi.mjs').KafkaRecord, RegExp][]} */
   const bad = [
@@ -106,6 +111,9 @@ test('a record that is not described is noticed', () => {
     ['chat.inbound', { ...SAID, headers: { ...SAID.headers, cookie: 'x' } }, /must NOT have additional properties/],
     ['chat.inbound', { ...SAID, value: '{' }, /not JSON/],
     ['chat.outbound', { ...delta, value: '{"id":"m1","text":"H"}' }, /required property 'seq'/],
+    ['chat.outbound', { ...form, value: '{"id":"f1","text":"Who are you?"}' }, /required property 'form'/],
+    ['chat.outbound', { ...form, headers: { ce_type: 'typing' }, value: '[]' }, /must be object/],
+    ['chat.inbound', { ...answer, value: '{"form":"f1"}' }, /required property 'submission'/],
     ['chat.outbound.dlq', { ...SAID, headers: { dlq_reason: 'mood' } }, /dlq_/],
   ];
   for (const [topic, record, message] of bad) assert.throws(() => assertRecord(topic, record), message);

@@ -37,15 +37,16 @@ function valueMismatches(schema, value) {
 /** Which message of the document a record is. @param {string} topic @param {KafkaRecord} record */
 function messageName(topic, { headers, value }) {
   if (topic.endsWith('.dlq')) return 'deadLetter';
-  if (topic.endsWith('.inbound')) return 'said';
-  if (headers.ce_causewayecho === 'true') return 'echo';
+  if (topic.endsWith('.inbound')) return headers.ce_type === 'form' ? 'formAnswer' : 'said';
+  // Anybody may write that header. The bridge's own records have a source as well.
+  if (headers.ce_causewayecho === 'true' && headers.ce_source) return 'echo';
   if (value === null) return 'tombstone';
   const type = headers['content-type'] ?? '';
   if (/^application\/cloudevents\+json\b/.test(type)) return 'structured';
   if (/^application\/cloudevents-batch\+json\b/.test(type)) return 'batch';
   if (!Object.keys(headers).some((name) => name.startsWith('ce_'))) return 'plain';
   const { ce_type: kind = 'message' } = headers;
-  return ['message', 'delta', 'delete'].includes(kind) ? kind : 'other';
+  return ['message', 'delta', 'form', 'delete', 'typing'].includes(kind) ? kind : 'other';
 }
 
 /** How a frame of the stream differs from what the document says. @param {import('./stream.mjs').Frame} frame */

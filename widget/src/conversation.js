@@ -19,6 +19,7 @@
  * @property {number} time milliseconds since 1970
  * @property {string} [problem] why sending failed
  * @property {unknown} [form] definition of a form that the user is asked to fill in
+ * @property {unknown} [answer] the submission with which some page of the user has answered it
  */
 
 const MAX_MESSAGES = 500;
@@ -208,11 +209,13 @@ export function createConversation() {
     record(event, now) {
       // A record may hold anything. For a value that is not an object, all of these are undefined.
       const { echo, id: eventId, type, time, data } = Object(event);
-      const { id: messageId, form, text = form && '', seq, role } = Object(data);
+      const { id: messageId, form, text = form && '', seq, role, submission } = Object(data);
       if (type === 'delete' && !echo) {
         const deleted = byId.get(messageId);
         if (deleted) remove(deleted);
       }
+      const asked = echo && type === 'form' && byId.get(form);
+      if (asked) asked.answer = submission;
       // An echo holds what some page of the user sent. Its id is the one that the page was answered with.
       const id = !echo && isId(messageId) ? messageId : eventId;
       if (!isId(id) || typeof text !== 'string') return undefined;

@@ -247,7 +247,14 @@ describe('the client, on a page without the widget', () => {
     edge.publish('notice', { text: 'A build has failed' });
     await widget.page.getByText('notice: A build has failed').waitFor();
     await widget.page.getByRole('button', { name: 'Sign out' }).click();
-    await widget.page.getByRole('button', { name: 'Sign in with GitHub' }).waitFor();
+    const signIn = widget.page.getByRole('button', { name: 'Sign in with GitHub' });
+    await signIn.focus();
     assert.equal(await widget.page.getByText('ada/engine').count(), 0);
+    const checked = widget.page.waitForResponse('**/auth/session');
+    await widget.page.evaluate(() => dispatchEvent(new Event('focus')));
+    await (await checked).finished();
+    // The answer has been taken in.
+    await widget.page.evaluate(() => new Promise((resolve) => setTimeout(resolve)));
+    assert.equal(await signIn.evaluate((node) => node === document.activeElement), true, 'the focus stays');
   });
 });

@@ -230,6 +230,27 @@ describe('the stream', () => {
     );
   });
 
+  test('brings the answers to forms, for the forms that are here', () => {
+    const submission = { data: { name: 'Ada' } };
+    receive('form', { id: 'f', form: { components: [] } });
+    receive('form', { id: 'g', form: { components: [] } });
+    receiveEcho('in-1', { form: 'f', submission }, 'form');
+    receiveEcho('in-2', { form: 'gone', submission }, 'form');
+    // Neither the backend nor a message answers a form.
+    receive('form', { form: 'g', submission });
+    receiveEcho('in-3', { form: 'g', submission, text: 'hi' });
+    assert.deepEqual(
+      conversation
+        .all()
+        .map(({ id, answer }) => [id, answer])
+        .slice(0, 2),
+      [
+        ['f', submission],
+        ['g', undefined],
+      ],
+    );
+  });
+
   test('may contain malformed records', () => {
     for (const data of [null, 1, 'text', [], {}, { text: 1 }, { id: 7, text: null }, { id: '', seq: 0 }]) {
       receive('message', data);

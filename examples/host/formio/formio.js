@@ -1,5 +1,5 @@
-// A page that renders the chat's forms with the full Form.io library. The library runs code that a definition has,
-// unless `noeval` forbids it, as here.
+// A page that renders the chat's forms with the full Form.io library. The library runs code that a definition has. This
+// page's policy has no `unsafe-eval`, so the browser refuses to.
 
 /** @typedef {{ form: string, submission: { data: Record<string, unknown> } }} Answers */
 /**
@@ -12,6 +12,9 @@
 
 const chat = document.querySelector('#chat');
 const { Formio } = /** @type {any} */ (globalThis);
+// Without it the library compiles templates such as `{{ item.label }}`, which the policy forbids, too. It is no option
+// of `createForm`, and does not reach the evaluator that checks answers.
+Formio.Utils.Evaluator.noeval = true;
 
 /**
  * @param {any} definition
@@ -30,7 +33,6 @@ function renderForm(definition, { onSubmit, submission, id = '' }) {
   }
   root.append(place);
   const rendered = Formio.createForm(place, definition, {
-    noeval: true,
     readOnly: submission?.state === 'submitted',
     hooks: {
       /**

@@ -149,15 +149,18 @@ export function createClient({ edge }) {
      */
     bff: (service) => ({
       /**
-       * Like the global `fetch`, except that a redirect is an error.
+       * Like the global `fetch`, except that a redirect is an error, as is a path that leads out of the service.
        * @param {string} path with its slash, and a query if there is one
        * @param {RequestInit} [init]
        */
-      fetch(path, init = {}) {
+      async fetch(path, init = {}) {
+        const base = `${origin}/bff/${encodeURIComponent(service)}`;
+        // Dots in the path, or as the service, must not lead to other routes of the edge: the request has `X-CSRF`.
+        const { href } = new URL(base + path);
+        if (!href.startsWith(`${base}/`)) throw new TypeError(`not a path of ${service}: ${path}`);
         const headers = new Headers(init.headers);
         headers.set('X-CSRF', '1');
-        const target = `${origin}/bff/${encodeURIComponent(service)}${path}`;
-        return fetch(target, { redirect: 'error', ...init, headers, credentials: 'include' });
+        return fetch(href, { ...init, redirect: 'error', headers, credentials: 'include' });
       },
     }),
   };
