@@ -1,8 +1,10 @@
 // One widget's chat. Wires up the client, the conversation and the view. Stays the same while its element is moved in
 // the document, or taken out and put back.
 
+import { load } from './client/bundle.js';
 import { storeInTab, takeFromTab } from './client/tab-storage.js';
 import { createConversation } from './conversation.js';
+import { notLoaded } from './dom.js';
 import { createView } from './view.js';
 
 /**
@@ -59,7 +61,7 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     onEvent,
     onGap() {
       apply(() => conversation.markGap(Date.now()));
-      void catchUp();
+      void catchUp().catch(() => {});
     },
     onState,
     onSession,
@@ -81,7 +83,7 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
   }
 
   async function catchUp() {
-    const { fillGap } = await import('./catch-up.js');
+    const { fillGap } = await load('./catch-up.js', () => import('./catch-up.js'));
     await fillGap(client.origin, channel, known?.user?.id, client.check, conversation.record, conversation.all);
     apply(() => {});
   }
@@ -114,8 +116,10 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     view.showChat(user.name);
     if (isSame) return;
     composer.setText(takeFromTab(draftOf(user)) ?? '');
-    if (previous) void showSwitch(user, previous, unsent ?? '');
+    if (previous) void showSwitch(user, previous, unsent ?? '').catch(() => {});
   }
+
+  const loadSignIn = () => load('./sign-in.js', () => import('./sign-in.js'));
 
   /**
    * @param {User} user
@@ -123,7 +127,7 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
    * @param {string} unsent text of the previous one
    */
   async function showSwitch(user, previous, unsent) {
-    const { switchNote } = await import('./sign-in.js');
+    const { switchNote } = await loadSignIn();
     if (known?.user === user) view.showNote(switchNote(texts.strings, user.name, previous.name, unsent));
   }
 
@@ -135,11 +139,20 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     if (shown === signInShown) return;
     signInShown = shown;
     view.showSignIn([]);
-    const { signInPanel } = await import('./sign-in.js');
+    const bundle = await loadSignIn().catch(() => undefined);
     // Signed in or removed meanwhile.
     if (shown !== signInShown) return;
+    if (!bundle) {
+      const again = () => {
+        if (shown !== signInShown) return;
+        signInShown = '';
+        void showSignIn(info);
+      };
+      view.showSignIn([notLoaded(texts.strings, again)]);
+      return;
+    }
     view.showSignIn(
-      signInPanel(root, {
+      bundle.signInPanel(root, {
         origin: client.origin,
         ask: client.check,
         info,

@@ -1,7 +1,8 @@
 // The message list. Updates the DOM to match the conversation with as few changes as possible, and stays scrolled to
 // the newest message unless the user has scrolled away.
 
-import { button, element } from './dom.js';
+import { load } from './client/bundle.js';
+import { button, element, notLoaded } from './dom.js';
 
 /** @typedef {import('./conversation.js').Message} Message */
 /**
@@ -67,6 +68,8 @@ export function createMessageList(texts, actions) {
     if (isAtEnd) scrollToEnd();
   }
 
+  const loadForms = () => load(FORM_BUNDLE, () => import(FORM_BUNDLE));
+
   /** @param {Message} message */
   function rowOf({ key, role }) {
     let row = rows.get(key);
@@ -128,10 +131,13 @@ export function createMessageList(texts, actions) {
    * @param {Row} row
    * @param {Message} message
    */
-  async function showForm({ bubble }, message) {
-    const { renderInBubble } = await import(FORM_BUNDLE);
+  async function showForm(row, message) {
+    const bundle = await loadForms().catch(() => undefined);
+    // Removed meanwhile.
+    if (rows.get(message.key) !== row) return;
     const { strings, language: locale } = texts;
-    renderInBubble(bubble, message, { strings, locale, onSubmit: actions.onForm });
+    if (bundle) bundle.renderInBubble(row.bubble, message, { strings, locale, onSubmit: actions.onForm });
+    else row.bubble.append(notLoaded(strings, () => void showForm(row, message)));
     stick();
   }
 
@@ -180,8 +186,15 @@ export function createMessageList(texts, actions) {
         else list.insertBefore(row.item, next);
       });
       for (const key of removed) {
-        rows.get(key)?.item.remove();
+        const { item, bubble, isAsked } = rows.get(key) ?? {};
+        item?.remove();
         rows.delete(key);
+        // Also a form's listeners.
+        if (isAsked !== undefined)
+          void loadForms().then(
+            ({ emptyBubble }) => emptyBubble(bubble),
+            () => {},
+          );
       }
       stick();
     },

@@ -22,6 +22,7 @@ export const STRINGS = {
   sent: 'Sent',
   failed: 'Not sent',
   retry: 'Try again',
+  unloaded: 'This could not be loaded.',
   cancel: 'Cancel',
   stalled: 'The answer was interrupted',
   gap: 'Older messages may be missing',

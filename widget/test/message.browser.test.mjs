@@ -104,4 +104,22 @@ describe('messages', () => {
     ]);
     assert.deepEqual(found, [0, false]);
   });
+
+  test('with a form, of which the code failed to load, can be tried again', async () => {
+    const failing = `${widget.edgeOrigin}/assets/form.js*`;
+    await widget.context.route(failing, (route) => route.abort());
+    edge.publish('form', {
+      id: 'f',
+      form: { components: [{ type: 'textfield', key: 'name', label: 'Contact', input: true }] },
+    });
+    await widget.openSignedIn();
+    const again = widget.page.getByRole('button', { name: 'Try again' });
+    await widget.page.getByText('This could not be loaded.').waitFor();
+    await again.click();
+    await again.waitFor();
+    await widget.context.unroute(failing);
+    await widget.page.evaluate(() => dispatchEvent(new Event('online')));
+    await widget.page.getByLabel('Contact').waitFor();
+    assert.equal(await again.count(), 0);
+  });
 });

@@ -123,4 +123,15 @@ describe('sign-in', () => {
     await until(() => edge.streams.size === 1, 'one stream');
     assert.deepEqual(await widget.messageTexts(), []);
   });
+
+  test('a panel that failed to load can be tried again', async () => {
+    const failing = `${widget.edgeOrigin}/assets/sign-in.js*`;
+    await widget.context.route(failing, (route) => route.abort());
+    await widget.open();
+    const again = widget.page.getByRole('button', { name: 'Try again' });
+    await again.waitFor();
+    await widget.context.unroute(failing);
+    await again.click();
+    await widget.page.getByRole('link', { name: 'Continue with GitHub' }).waitFor();
+  });
 });

@@ -164,7 +164,8 @@ export function createCore(origin, request) {
    * @returns {Promise<SessionInfo>}
    */
   async function fetchInfo(signal) {
-    const isRedeemed = arrival && (await (await import('./arrival.js')).arrive(origin, request, arrival));
+    const isRedeemed =
+      arrival && (await (await load('./arrival.js', () => import('./arrival.js'))).arrive(origin, request, arrival));
     const info = await jsonOf(await request('/auth/session', {}, signal));
     // The session cookie has reached the edge, so the browser does not block it.
     if (info.authenticated) endArrival();

@@ -120,6 +120,8 @@ const remove = (key) => run('readwrite', (table) => void table.delete(key)).catc
  * @param {string} [owner] edge and user whose events all go: they signed out
  */
 export async function prune(owner) {
+  // Visitors who never sign in get no database.
+  if (!(await indexedDB.databases()).some(({ name }) => name === DATABASE)) return;
   const { held = [] } = await navigator.locks.query();
   const locks = new Set(held.map(({ name }) => name));
   const rows = (await all()).sort((a, b) => b.addedAt - a.addedAt);

@@ -14,6 +14,12 @@ import { FormView } from './view.js';
 /** @type {WeakMap<HTMLElement, Asked>} */
 const asked = new WeakMap();
 
+/** The message goes. @param {HTMLElement} bubble */
+export function emptyBubble(bubble) {
+  asked.get(bubble)?.form.destroy();
+  asked.delete(bubble);
+}
+
 /**
  * @param {HTMLElement} bubble
  * @param {{ id: string | null, form?: unknown, answer?: unknown }} message
