@@ -9,7 +9,10 @@ const ADA = { id: 'github:1', name: 'Ada' };
 
 /**
  * A sender whose surroundings a test holds up and changes.
- * @param {{ confirm?: () => Promise<unknown>, mark?: () => Promise<boolean>, answer?: () => Promise<Response> }} [stubs]
+ * @param {object} [stubs]
+ * @param {() => Promise<unknown>} [stubs.confirm]
+ * @param {() => Promise<boolean>} [stubs.mark]
+ * @param {() => Promise<Response>} [stubs.answer]
  */
 function senderOf({ confirm = async () => true, mark = async () => true, answer } = {}) {
   const ending = new AbortController();
@@ -55,11 +58,12 @@ const codeOf = (promise) => promise.catch(({ code }) => code);
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-/** @returns {{ promise: Promise<any>, resolve: (value: any) => void }} */
+/** @returns {{ promise: Promise<any>, resolve: (value: unknown) => void }} */
 function gate() {
-  let resolve = (/** @type {any} */ _value) => {};
+  /** @type {(value: unknown) => void} */
+  let resolve = () => {};
   const promise = new Promise((done) => (resolve = done));
-  return { promise, resolve };
+  return { promise, resolve: (value) => resolve(value) };
 }
 
 describe("a user's events", () => {

@@ -57,6 +57,8 @@ export function createCore(origin, request) {
   let sender;
   /** Ends that. @type {AbortController | undefined} */
   let ending;
+  /** Resolves once what should be deleted is. @type {Promise<void> | undefined} */
+  let pruned;
   /** The latest check of the session. @type {Promise<SessionInfo | undefined> | undefined} */
   let checked;
   /** @type {AbortController | undefined} */
@@ -64,7 +66,7 @@ export function createCore(origin, request) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let checkTimer;
   let failedChecks = 0;
-  /** The check that the first events wait for, together, so they keep their order. @type {Promise<unknown> | undefined} */
+  /** The first events wait for it together, so they keep their order. @type {Promise<unknown> | undefined} */
   let ready;
   /** Whether the edge has answered a check since someone subscribed. */
   let isAnswered = false;
@@ -190,12 +192,13 @@ export function createCore(origin, request) {
    * Deletes unsent events that are too old, and all of a user who has signed out.
    * @param {import('./types.js').User | false | undefined} user
    */
-  async function prune(user) {
-    try {
-      await (await loadSender()).prune(user ? `${origin} ${user.id}` : '');
-    } catch {
-      // There is no storage, or it can't be reached.
-    }
+  function prune(user) {
+    return (pruned = Promise.all([loadSender(), pruned])
+      .then(
+        ([sender]) => sender.prune(user ? `${origin} ${user.id}` : ''),
+        // There is no storage, or it can't be reached.
+      )
+      .catch(() => {}));
   }
 
   /** @param {import('./types.js').User} user who is signed in */

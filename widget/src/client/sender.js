@@ -1,5 +1,5 @@
-// What one user sends: a queue, and the browser's database, which keeps the events until they are settled. Loaded once a
-// user is signed in. A bundle of its own, so names of what it gets and gives are not shortened.
+// What one user sends: a queue, and the browser's database, which keeps the events until they are settled. Loaded once
+// a user is signed in. A bundle of its own, so names of what it gets and gives are not shortened.
 //
 // Each user has a sender of their own. It ends with their session, at once and for good: from then on it sends nothing,
 // and writes nothing but in its own user's name.

@@ -1,4 +1,5 @@
-// Events that wait to be sent, in the browser's database, so that they outlive their page. Without storage, as in some private windows, it can't be opened, and events wait in memory only.
+// Events that wait to be sent, in the browser's database, so that they outlive their page. Without storage, as in some
+// private windows, it can't be opened, and events wait in memory only.
 //
 // Each page owns its events as long as it lives, which it proves by a lock. Whoever waits for that lock gets it when
 // the page is gone, closed or crashed, and takes its events over. They keep their keys, so none is sent twice.
