@@ -80,14 +80,18 @@ describe('messages', () => {
     assert.deepEqual(await widget.messageTexts(), ['hello']);
   });
 
-  test('an ended session shows the sign-in links and keeps the unsent text', async () => {
+  test('an ended session shows the sign-in links and keeps what is unsent', async () => {
     await widget.openSignedIn();
     edge.user = null;
-    await widget.send('please keep me');
+    const release = edge.holdSession();
+    await widget.send('please send me');
+    await widget.page.getByPlaceholder('Write a message').fill('please keep me');
+    release();
     await widget.page.getByText('Your session has ended').waitFor();
     await widget.page.getByRole('link', { name: 'Continue with GitHub' }).click();
     await widget.waitForStatus('Online');
     assert.equal(await widget.page.getByPlaceholder('Write a message').inputValue(), 'please keep me');
+    await widget.waitForMessage({ role: 'user', state: 'done', text: 'please send me' });
   });
 
   test('S142: hostile text is shown as text', async () => {

@@ -113,7 +113,7 @@ export function createCore(origin, request) {
     if (user?.id !== before?.id) {
       stream.disconnect();
       each(({ feed }) => feed.clear());
-      ending?.abort();
+      ending?.abort(isSignOut ? 'signed-out' : 'user-changed');
       sender = undefined;
     }
     // A user who was signed in until now, and did not sign out on this page.

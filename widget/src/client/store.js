@@ -136,7 +136,8 @@ export async function prune(owner) {
 /**
  * @param {string} owner edge and user
  * @param {Queue} queue
- * @param {AbortSignal} signal aborted when another user is signed in: this one's events stay for them
+ * @param {AbortSignal} signal aborted when another user is signed in: this one's events stay for them; with the reason
+ *   `signed-out` they do not
  */
 export async function openStore(owner, { adopt, room, unkept }, signal) {
   await claimOnce();
@@ -236,7 +237,8 @@ export async function openStore(owner, { adopt, room, unkept }, signal) {
     keep({ key, channel: name, type, data, addedAt, triedAt }, sent) {
       sending.add(key);
       forgetAfter(key, sent);
-      if (signal.aborted) return;
+      // What was not even kept when the session ended is still the user's, unless they signed out.
+      if (signal.reason === 'signed-out') return;
       const row = { key, channel: name, type, data, addedAt, triedAt, page, owner };
       const saved = run('readwrite', (table) => void table.put(row)).then(() => true);
       kept.set(
