@@ -189,7 +189,8 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
         apply(() => {
           // Another tab sends it, and its echo will come.
           if (code === 'taken-over') conversation.take(key);
-          else conversation.fail(key, code === 'full' ? texts.strings.full : answer && message);
+          else if (code !== 'cancelled')
+            conversation.fail(key, code === 'full' ? texts.strings.full : answer && message);
         }),
     );
   }

@@ -23,6 +23,8 @@
  */
 
 const MAX_MESSAGES = 500;
+/** How far the clocks of the browser and of the edge may differ. */
+const MAX_SKEW_MS = 60_000;
 
 export function createConversation() {
   /** @type {Message[]} */
@@ -66,7 +68,9 @@ export function createConversation() {
     let message = byId.get(id);
     if (!message && role === 'user') {
       // The echo may overtake the response to the POST, which carries the id.
-      message = messages.find((other) => other.state === 'sending' && other.text === text);
+      message = messages.find(
+        (other) => other.state === 'sending' && other.text === text && time > other.time - MAX_SKEW_MS,
+      );
     }
     if (!message) {
       message = { key: id, id, role, text, state: 'done', time, form };
@@ -158,8 +162,13 @@ export function createConversation() {
      * @param {string} [problem]
      */
     fail(key, problem) {
-      const message = byKey(key);
-      if (message?.state !== 'sending') return;
+      let message = byKey(key);
+      if (!message) return;
+      if (message.state !== 'sending') {
+        // The echo of an equal text from another tab was mistaken for this message's.
+        message = { ...message, key: `${key}:own`, id: null };
+        messages.push(message);
+      }
       message.state = 'failed';
       message.problem = problem;
     },

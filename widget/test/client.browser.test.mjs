@@ -65,7 +65,8 @@ describe('the client, on a page without the widget', () => {
     assert.ok(all.indexOf('Grace Hopper') < all.indexOf('message for Grace'), all.join());
     await widget.page.evaluate(() => Reflect.get(globalThis, 'client').logout());
     await hears('nobody');
-    assert.equal((await heard()).at(-2), 'signed-out');
+    const heardAll = await heard();
+    assert.equal(heardAll[heardAll.indexOf('nobody') - 1], 'signed-out');
   });
 
   test('two subscriptions share a stream, and hear their channels', async () => {
@@ -194,6 +195,47 @@ describe('the client, on a page without the widget', () => {
     await hears('Ada Lovelace');
     if (!popup.isClosed()) await popup.waitForEvent('close');
     assert.equal(widget.page.url(), `${widget.edgeOrigin}/client`, 'the page stays');
+  });
+
+  test('a window that the browser blocks is told', async () => {
+    const code = await widget.page.evaluate(() => {
+      globalThis.open = () => null;
+      return /** @type {any} */ (globalThis).client
+        .login('github', { popup: true })
+        .catch((/** @type {any} */ error) => error.code);
+    });
+    assert.equal(code, 'popup-blocked');
+  });
+
+  test('an edge that does not respond is unavailable, and says nothing about who is signed in', async () => {
+    await widget.context.setOffline(true);
+    const codes = await widget.page.evaluate(async () => {
+      const { client } = /** @type {any} */ (globalThis);
+      const calls = [
+        client.send('chat', 'message', {}),
+        client.session(),
+        client.history('chat'),
+        client.sessions(),
+        client.endSession('s'),
+      ];
+      return (await Promise.allSettled(calls)).map((result) => result.status === 'rejected' && result.reason.code);
+    });
+    assert.deepEqual(codes, Array(5).fill('unavailable'));
+    await widget.context.setOffline(false);
+  });
+
+  test('the end of a subscription leaves the check of another caller alone', async () => {
+    edge.user = ADA;
+    const release = edge.holdSession();
+    const name = widget.page.evaluate(async () => {
+      const { client } = /** @type {any} */ (globalThis);
+      const end = client.subscribe({});
+      const session = client.session();
+      end();
+      return (await session).user.name;
+    });
+    release();
+    assert.equal(await name, 'Ada Lovelace');
   });
 
   test('is all that the example page needs', async () => {

@@ -4,8 +4,10 @@
 //     client.subscribe({ channels: ['orders'], onEvent: ({ type, data }) => show(type, data) });
 //     await client.send('orders', 'cancel', { order: 7 });
 
+import { load } from './bundle.js';
 import { createCore } from './core.js';
-import { createRequest, failure, jsonOf, problemOf } from './request.js';
+import { openPopup } from './popup.js';
+import { answered, createRequest, failure, jsonOf, problemOf } from './request.js';
 
 /**
  * @typedef {import('./types.js').SessionInfo} SessionInfo
@@ -31,6 +33,7 @@ export function createClient({ edge }) {
   const request = createRequest(origin);
 
   const { check, info, send, cancel, subscribe, logout } = createCore(origin, request);
+  const ask = answered(request);
 
   return {
     /** Origin of the edge. */
@@ -67,11 +70,21 @@ export function createClient({ edge }) {
      * @param {string} provider id of one of the session's `providers`
      * @param {LoginOptions} [options]
      * @returns {Promise<SessionInfo | undefined>} with `popup`, who is signed in once that window is closed. Undefined
-     *   if the page is left, and if the edge does not respond
+     *   if the page is left, and if the edge does not respond. Rejects with the code `popup-blocked` if the browser
+     *   opens no window
      */
     async login(provider, options) {
-      const [answer, { login }] = await Promise.all([info() ?? check(), import('./departure.js')]);
-      return login(origin, check, answer?.handoff, provider, options);
+      const popup = options?.popup ? openPopup(origin) : undefined;
+      try {
+        const [answer, { login }] = await Promise.all([
+          info() ?? check(),
+          load('./departure.js', () => import('./departure.js')),
+        ]);
+        return await login(origin, check, answer?.handoff, provider, options, popup);
+      } catch (error) {
+        popup?.close();
+        throw error;
+      }
     },
 
     /**
@@ -107,7 +120,7 @@ export function createClient({ edge }) {
      * The user's live sessions, newest first.
      * @returns {Promise<OwnSession[]>}
      */
-    sessions: async () => (await jsonOf(await request('/auth/sessions'))).sessions,
+    sessions: async () => (await jsonOf(await ask('/auth/sessions'))).sessions,
 
     /**
      * Ends a session of the user.
@@ -115,7 +128,7 @@ export function createClient({ edge }) {
      * @returns {Promise<void>}
      */
     async endSession(id) {
-      const response = await request(`/auth/sessions${id ? `/${encodeURIComponent(id)}` : ''}`, { method: 'DELETE' });
+      const response = await ask(`/auth/sessions${id ? `/${encodeURIComponent(id)}` : ''}`, { method: 'DELETE' });
       if (!response.ok) throw await problemOf(response);
     },
 
@@ -127,7 +140,7 @@ export function createClient({ edge }) {
      */
     async history(channel, { before, limit = 50, signal } = {}) {
       const query = new URLSearchParams({ limit: String(limit), ...(before && { before }) });
-      return jsonOf(await request(`/events/${encodeURIComponent(channel)}/history?${query}`, {}, signal));
+      return jsonOf(await ask(`/events/${encodeURIComponent(channel)}/history?${query}`, {}, signal));
     },
 
     /**

@@ -175,7 +175,10 @@ export function createCore(origin, request) {
   function onSignedOut() {
     // Its answer may be older.
     endCheck();
-    return onInfo({ authenticated: false, providers: known?.providers ?? [], handoff: known?.handoff }, true);
+    const done = onInfo({ authenticated: false, providers: known?.providers ?? [], handoff: known?.handoff }, true);
+    // For whoever waits for it.
+    checked = Promise.resolve(known);
+    return done;
   }
 
   /** What waits to be sent is in memory only. */
@@ -244,7 +247,8 @@ export function createCore(origin, request) {
      * Ends the session, and lets the browser sign out of the provider, too, if that is possible.
      * @returns {Promise<void>} rejects if the session may still exist
      */
-    logout: async () => (await import('./departure.js')).logout(origin, request, onSignedOut),
+    logout: async () =>
+      (await load('./departure.js', () => import('./departure.js'))).logout(origin, request, onSignedOut),
 
     /**
      * Sends an event, again and again until it is accepted or rejected, and after those that wait already.
@@ -306,7 +310,8 @@ export function createCore(origin, request) {
         watch?.abort();
         watch = undefined;
         isAnswered = false;
-        endCheck();
+        // Others may wait for a check that is under way.
+        clearTimeout(checkTimer);
         stream.disconnect();
         state = 'connecting';
       };
