@@ -173,6 +173,7 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     const lost = all.filter(({ state }) => isUnkept || state === 'failed');
     const unsent = [lost, all].map((messages) => join(...messages.map(({ text }) => text), composer.getText()));
     apply(() => composer.setText(''));
+    view.announcer.reset();
     view.showNote('');
     return unsent;
   }
@@ -218,8 +219,10 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     apply(() => {
       const message = conversation.record(event, Date.now());
       if (!message) return;
-      const { id, role, text } = message;
-      if (role === 'assistant') view.announcer.readOut(`${texts.strings.assistant}: ${text}`);
+      const { id, role, text, form } = message;
+      // The definition of a form may be anything.
+      const { title = '' } = Object(form);
+      if (role === 'assistant') view.announcer.readOut(`${texts.strings.assistant}: ${text || title}`);
       onMessage({ id, role, text });
     });
     clearTimeout(stallTimer);

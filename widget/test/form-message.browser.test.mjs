@@ -15,6 +15,14 @@ describe('a form in the chat', () => {
   const contact = () => widget.page.getByLabel('Contact');
   const sent = () => widget.page.getByText('Your answers were sent.');
 
+  test('without a text is read out by its title', async () => {
+    await widget.openSignedIn();
+    edge.publish('form', FORM);
+    await widget.page
+      .locator('chat-widget [role=status]', { hasText: 'Desk: Arrange a pickup' })
+      .waitFor({ state: 'attached' });
+  });
+
   test('that was answered is not asked again after a reload', async () => {
     edge.publish('form', FORM);
     await widget.openSignedIn();

@@ -151,6 +151,16 @@ describe('another user signs in from another window', () => {
     );
   });
 
+  test('what was read out to the previous user is gone', async () => {
+    await widget.openSignedIn();
+    edge.publish('message', { id: 'a', text: 'for Ada' });
+    const readOut = widget.page.locator('chat-widget [role=status]', { hasText: 'for Ada' });
+    await readOut.waitFor({ state: 'attached' });
+    edge.replaceSession(GRACE);
+    await widget.waitForUser('Grace Hopper');
+    assert.equal(await readOut.count(), 0);
+  });
+
   test('a new session of the same user changes nothing', async () => {
     edge.publish('message', { id: 'a', text: 'one' });
     await widget.openSignedIn();
