@@ -106,3 +106,18 @@ async fn dead_letters_are_read_by_the_client_of_old_records() {
     delivering.until("the user hears", |state| state.edge.delivered(USER) == ["v2.chat.7.0.4 parked"]).await;
     delivering.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_user_who_was_parked_before_counts_as_parked_until_they_receive_something() {
+    let (kafka, sink) = delivered(1, 1).await;
+    kafka.produce(DLQ, 0, vec![dead_letter(USER, 0, 4, 1)]).await.unwrap();
+    sink.state().edge.failing_users.insert(USER.to_owned());
+    let delivering = Delivering::start(&kafka, &sink);
+    let parked = |count: u8| delivering.metrics.render().contains(&format!("causeway_parked_users {count}"));
+    delivering.until("the user counts", |_| parked(1)).await;
+    delivering.state().edge.failing_users.clear();
+    delivering.until("the user hears", |state| state.edge.delivered(USER) == ["v2.chat.7.0.4 parked"]).await;
+    delivering.until("the user counts no more", |_| parked(0)).await;
+    assert!(delivering.metrics.render().contains("causeway_gaps_total{reason=\"parked\"} 0"), "counted before");
+    delivering.stop().await;
+}
