@@ -113,7 +113,7 @@ const BUNDLES = [
   { name: 'client.js', entry: 'src/client/client.js', options: { format: 'esm' } },
   { name: 'catch-up.js', entry: 'src/catch-up.js', options: { format: 'esm' } },
   { name: 'sign-in.js', entry: 'src/sign-in.js', options: { format: 'esm' } },
-  { name: 'store.js', entry: 'src/client/store.js', options: { format: 'esm' } },
+  { name: 'sender.js', entry: 'src/client/sender.js', options: { format: 'esm' } },
   { name: 'arrival.js', entry: 'src/client/arrival.js', options: { format: 'esm' } },
   { name: 'departure.js', entry: 'src/client/departure.js', options: { format: 'esm' } },
   // Loaded when the first form arrives.

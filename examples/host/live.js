@@ -18,14 +18,15 @@ async function showRepositories(id) {
   if (id === user) part('repositories').replaceChildren(...repositories.map(({ full_name: name }) => node('li', name)));
 }
 
-/** Id of the user whose data are shown. @type {string | null} */
+/** Id of the user whose data are shown; empty: nobody's, null: not known yet. @type {string | null} */
 let user = null;
 client.subscribe({
   onState: (state) => (part('state').textContent = state),
   onEvent: ({ type, data }) => part('notifications').prepend(node('li', `${type}: ${data?.text ?? ''}`)),
   onGap: () => part('notifications').prepend(node('li', 'Some notifications are missing here.')),
   onSession({ user: now, providers }) {
-    if (now?.id === user) return;
+    // It is called after each check, and a button that is replaced loses the focus.
+    if ((now?.id ?? '') === user) return;
     user = now?.id ?? '';
     // What another user saw must go.
     for (const id of ['repositories', 'notifications']) part(id).replaceChildren();

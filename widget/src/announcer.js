@@ -14,17 +14,17 @@ export function createAnnouncer() {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
 
-  function reset() {
-    clearTimeout(timer);
-    timer = undefined;
+  /** Removes the messages, which belong to a user. A state that is still to be announced stays. */
+  function reset(text = '') {
     messages = [];
-    latestNotice = '';
+    region.textContent = text;
   }
 
   function schedule() {
     timer ??= setTimeout(() => {
-      region.textContent = [latestNotice, ...messages.slice(-MAX_READ_OUT)].filter(Boolean).join('. ');
-      reset();
+      reset([latestNotice, ...messages.slice(-MAX_READ_OUT)].filter(Boolean).join('. '));
+      latestNotice = '';
+      timer = undefined;
     }, COLLECT_MS);
   }
 

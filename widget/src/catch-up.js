@@ -39,8 +39,11 @@ export function insert(events, isComplete, record, all) {
   const older = new Set(all().slice(0, gapIndex));
   for (const event of events) record(event, Date.now());
   const messages = all();
-  messages.splice(messages.indexOf(gap), 1);
+  const isThere = messages.includes(gap);
+  if (isThere) messages.splice(messages.indexOf(gap), 1);
   messages.sort((a, b) => placeOf(a) - placeOf(b));
+  // With all that came before it: there is no room for more.
+  if (!isThere) return;
   // Nothing is missing if the page begins with what was there before.
   const times = events.map(({ time }) => Date.parse(time)).filter((time) => !Number.isNaN(time));
   const begin = Math.min(...times);

@@ -68,7 +68,10 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
       apply(() => conversation.post(key, data.text, addedAt));
       track(key, sent);
     },
-    onUnkept: () => (isUnkept = true),
+    onUnkept() {
+      isUnkept = true;
+      if (conversation.all().some(({ state }) => state === 'sending')) showUnkept();
+    },
   };
 
   /** @param {() => void} change */
@@ -100,9 +103,9 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     const { user } = info;
     known = info;
     const isSame = user?.id === previous?.id;
-    const unsent = isSame ? '' : forget();
+    const [draft, unsent] = isSame ? [] : forget();
     // Signing out deletes the user's draft.
-    if (previous && unsent && status !== 'signed-out') storeInTab(draftOf(previous), unsent);
+    if (previous && draft && status !== 'signed-out') storeInTab(draftOf(previous), draft);
     if (!user) {
       void showSignIn(info);
       return;
@@ -111,7 +114,7 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     view.showChat(user.name);
     if (isSame) return;
     composer.setText(takeFromTab(draftOf(user)) ?? '');
-    if (previous) void showSwitch(user, previous, unsent);
+    if (previous) void showSwitch(user, previous, unsent ?? '');
   }
 
   /**
@@ -148,20 +151,28 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
 
   /**
    * Removes everything of the previous user from view and memory.
-   * @returns {string} their unsent text
+   * @returns {string[]} their unsent text that only this page has, and all of it
    */
   function forget() {
     clearTimeout(stallTimer);
-    const unsent = join(...conversation.empty(), composer.getText());
+    const all = conversation.empty();
+    // The browser keeps what waits, and it is sent once they are back.
+    const lost = all.filter(({ state }) => isUnkept || state === 'failed');
+    const unsent = [lost, all].map((messages) => join(...messages.map(({ text }) => text), composer.getText()));
     apply(() => composer.setText(''));
+    view.announcer.reset();
     view.showNote('');
     return unsent;
+  }
+
+  function showUnkept() {
+    view.showNote(isUnkept && status !== 'online' ? texts.strings.unkept : '');
   }
 
   /** @param {string} text */
   function submit(text) {
     const key = crypto.randomUUID();
-    view.showNote(isUnkept && status !== 'online' ? texts.strings.unkept : '');
+    showUnkept();
     apply(() => conversation.post(key, text, Date.now()));
     view.scrollToEnd();
     track(key, client.send(channel, 'message', { text }, key));
@@ -175,7 +186,12 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     sent.then(
       ({ id }) => apply(() => conversation.accept(key, id)),
       ({ message, code, status: answer }) =>
-        apply(() => conversation.fail(key, code === 'full' ? texts.strings.full : answer && message)),
+        apply(() => {
+          // Another tab sends it, and its echo will come.
+          if (code === 'taken-over') conversation.take(key);
+          else if (code !== 'cancelled')
+            conversation.fail(key, code === 'full' ? texts.strings.full : answer && message);
+        }),
     );
   }
 
@@ -190,8 +206,10 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     apply(() => {
       const message = conversation.record(event, Date.now());
       if (!message) return;
-      const { id, role, text } = message;
-      if (role === 'assistant') view.announcer.readOut(`${texts.strings.assistant}: ${text}`);
+      const { id, role, text, form } = message;
+      // The definition of a form may be anything.
+      const { title = '' } = Object(form);
+      if (role === 'assistant') view.announcer.readOut(`${texts.strings.assistant}: ${text || title}`);
       onMessage({ id, role, text });
     });
     clearTimeout(stallTimer);

@@ -55,6 +55,6 @@ export function createComposer(texts, onSend) {
 }
 
 /** Keys that are commands, such as Escape and Ctrl+K, still reach the page. @param {KeyboardEvent} event */
-function keepTyping(event) {
+export function keepTyping(event) {
   if (!event.ctrlKey && !event.metaKey && !/^(Escape|Tab)$/.test(event.key)) event.stopPropagation();
 }

@@ -19,9 +19,12 @@
  * @property {number} time milliseconds since 1970
  * @property {string} [problem] why sending failed
  * @property {unknown} [form] definition of a form that the user is asked to fill in
+ * @property {unknown} [answer] the submission with which some page of the user has answered it
  */
 
 const MAX_MESSAGES = 500;
+/** How far the clocks of the browser and of the edge may differ. */
+const MAX_SKEW_MS = 60_000;
 
 export function createConversation() {
   /** @type {Message[]} */
@@ -65,7 +68,9 @@ export function createConversation() {
     let message = byId.get(id);
     if (!message && role === 'user') {
       // The echo may overtake the response to the POST, which carries the id.
-      message = messages.find((other) => other.state === 'sending' && other.text === text);
+      message = messages.find(
+        (other) => other.state === 'sending' && other.text === text && time > other.time - MAX_SKEW_MS,
+      );
     }
     if (!message) {
       message = { key: id, id, role, text, state: 'done', time, form };
@@ -109,10 +114,10 @@ export function createConversation() {
 
     /**
      * Removes everything, since the user has changed or signed out.
-     * @returns {string[]} the texts that were not sent
+     * @returns {Message[]} those that were not sent
      */
     empty() {
-      const unsent = messages.filter(isUnconfirmed).map(({ text }) => text);
+      const unsent = messages.filter(isUnconfirmed);
       messages = [];
       byId.clear();
       nextSeqs.clear();
@@ -157,8 +162,13 @@ export function createConversation() {
      * @param {string} [problem]
      */
     fail(key, problem) {
-      const message = byKey(key);
-      if (message?.state !== 'sending') return;
+      let message = byKey(key);
+      if (!message) return;
+      if (message.state !== 'sending') {
+        // The echo of an equal text from another tab was mistaken for this message's.
+        message = { ...message, key: `${key}:own`, id: null };
+        messages.push(message);
+      }
       message.state = 'failed';
       message.problem = problem;
     },
@@ -199,11 +209,13 @@ export function createConversation() {
     record(event, now) {
       // A record may hold anything. For a value that is not an object, all of these are undefined.
       const { echo, id: eventId, type, time, data } = Object(event);
-      const { id: messageId, form, text = form && '', seq, role } = Object(data);
+      const { id: messageId, form, text = form && '', seq, role, submission } = Object(data);
       if (type === 'delete' && !echo) {
         const deleted = byId.get(messageId);
         if (deleted) remove(deleted);
       }
+      const asked = echo && type === 'form' && byId.get(form);
+      if (asked) asked.answer = submission;
       // An echo holds what some page of the user sent. Its id is the one that the page was answered with.
       const id = !echo && isId(messageId) ? messageId : eventId;
       if (!isId(id) || typeof text !== 'string') return undefined;

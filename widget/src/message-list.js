@@ -12,7 +12,7 @@ import { button, element } from './dom.js';
  * @property {HTMLElement} bubble
  * @property {Text} content
  * @property {HTMLElement} meta
- * @property {unknown} form definition of the form that is shown
+ * @property {boolean} [isAsked] whether the form that is shown still waits for its answer; undefined: none is shown
  * @property {string} rendered what the row was last rendered from, except its text
  */
 
@@ -80,7 +80,7 @@ export function createMessageList(texts, actions) {
       const item = isGap
         ? element('li', { part: 'gap' }, author)
         : element('li', { part: `message ${role}` }, day, author, bubble, meta);
-      row = { item, day, author, bubble, content, meta, form: undefined, rendered: '' };
+      row = { item, day, author, bubble, content, meta, rendered: '' };
       rows.set(key, row);
     }
     return row;
@@ -94,13 +94,13 @@ export function createMessageList(texts, actions) {
    */
   function render(row, message, before, after) {
     const { content } = row;
-    const { text, time, state, role, problem, form } = message;
+    const { text, time, state, role, problem, form, answer } = message;
     // A growing text is appended to, so the user's selection in it survives.
     if (text.startsWith(content.data)) content.appendData(text.slice(content.length));
     else content.data = text;
 
-    if (form && !row.form) {
-      row.form = form;
+    if (form && row.isAsked !== !answer) {
+      row.isAsked = !answer;
       void showForm(row, message);
     }
 
@@ -128,10 +128,10 @@ export function createMessageList(texts, actions) {
    * @param {Row} row
    * @param {Message} message
    */
-  async function showForm({ bubble }, { id, form }) {
-    const { renderForm } = await import(FORM_BUNDLE);
+  async function showForm({ bubble }, message) {
+    const { renderInBubble } = await import(FORM_BUNDLE);
     const { strings, language: locale } = texts;
-    bubble.append(renderForm(form, { id, strings, locale, onSubmit: actions.onForm }).element);
+    renderInBubble(bubble, message, { strings, locale, onSubmit: actions.onForm });
     stick();
   }
 

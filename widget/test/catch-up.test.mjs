@@ -63,3 +63,12 @@ test('without a gap nothing changes', () => {
   fill([1, 2]);
   assert.deepEqual(texts(), []);
 });
+
+test('a gap that is trimmed meanwhile takes no other message with it', () => {
+  const { conversation, fill, texts } = conversationOf([1], []);
+  for (let i = 0; i < 499; i += 1) conversation.record({ ...event(5, `n${i}`), id: `n${i}` }, 0);
+  conversation.post('k', 'unsent', 0);
+  fill([2, 3, 4]);
+  assert.equal(texts().at(-1), 'unsent');
+  assert.ok(texts().includes('n498'));
+});

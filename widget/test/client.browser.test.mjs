@@ -65,7 +65,8 @@ describe('the client, on a page without the widget', () => {
     assert.ok(all.indexOf('Grace Hopper') < all.indexOf('message for Grace'), all.join());
     await widget.page.evaluate(() => Reflect.get(globalThis, 'client').logout());
     await hears('nobody');
-    assert.equal((await heard()).at(-2), 'signed-out');
+    const heardAll = await heard();
+    assert.equal(heardAll[heardAll.indexOf('nobody') - 1], 'signed-out');
   });
 
   test('two subscriptions share a stream, and hear their channels', async () => {
@@ -115,6 +116,31 @@ describe('the client, on a page without the widget', () => {
         .catch((/** @type {any} */ error) => error.code),
     );
     assert.equal(code, 'signed-out');
+  });
+
+  test('an event that cannot be sent fails alone', async () => {
+    edge.user = ADA;
+    const results = await widget.page.evaluate(async () => {
+      const { client } = /** @type {any} */ (globalThis);
+      const circle = {};
+      Object.assign(circle, { circle });
+      const data = { text: 'as it was' };
+      const all = Promise.allSettled([
+        client.send('chat', 'message', circle),
+        client.send('chat', 'message', { number: 1n }),
+        client.send('chat', 'message', {}, { key: 'schlüssel' }),
+        client.send('chat', 'message', {}, { key: '€' }),
+        client.send('\ud800', 'message', {}),
+        client.send('chat', 'message', data),
+      ]);
+      data.text = 'changed later';
+      return (await all).map(({ status }) => status);
+    });
+    assert.deepEqual(results, [...Array(5).fill('rejected'), 'fulfilled']);
+    assert.deepEqual(
+      edge.posts.map(({ text }) => text),
+      ['as it was'],
+    );
   });
 
   test('asks for history, sessions and upstream APIs', async () => {
@@ -171,6 +197,47 @@ describe('the client, on a page without the widget', () => {
     assert.equal(widget.page.url(), `${widget.edgeOrigin}/client`, 'the page stays');
   });
 
+  test('a window that the browser blocks is told', async () => {
+    const code = await widget.page.evaluate(() => {
+      globalThis.open = () => null;
+      return /** @type {any} */ (globalThis).client
+        .login('github', { popup: true })
+        .catch((/** @type {any} */ error) => error.code);
+    });
+    assert.equal(code, 'popup-blocked');
+  });
+
+  test('an edge that does not respond is unavailable, and says nothing about who is signed in', async () => {
+    await widget.context.setOffline(true);
+    const codes = await widget.page.evaluate(async () => {
+      const { client } = /** @type {any} */ (globalThis);
+      const calls = [
+        client.send('chat', 'message', {}),
+        client.session(),
+        client.history('chat'),
+        client.sessions(),
+        client.endSession('s'),
+      ];
+      return (await Promise.allSettled(calls)).map((result) => result.status === 'rejected' && result.reason.code);
+    });
+    assert.deepEqual(codes, Array(5).fill('unavailable'));
+    await widget.context.setOffline(false);
+  });
+
+  test('the end of a subscription leaves the check of another caller alone', async () => {
+    edge.user = ADA;
+    const release = edge.holdSession();
+    const name = widget.page.evaluate(async () => {
+      const { client } = /** @type {any} */ (globalThis);
+      const end = client.subscribe({});
+      const session = client.session();
+      end();
+      return (await session).user.name;
+    });
+    release();
+    assert.equal(await name, 'Ada Lovelace');
+  });
+
   test('is all that the example page needs', async () => {
     edge.answers.set('/bff/github/user/repos', [{ full_name: 'ada/engine' }]);
     await widget.open(`${widget.hostOrigin}/live`);
@@ -180,7 +247,14 @@ describe('the client, on a page without the widget', () => {
     edge.publish('notice', { text: 'A build has failed' });
     await widget.page.getByText('notice: A build has failed').waitFor();
     await widget.page.getByRole('button', { name: 'Sign out' }).click();
-    await widget.page.getByRole('button', { name: 'Sign in with GitHub' }).waitFor();
+    const signIn = widget.page.getByRole('button', { name: 'Sign in with GitHub' });
+    await signIn.focus();
     assert.equal(await widget.page.getByText('ada/engine').count(), 0);
+    const checked = widget.page.waitForResponse('**/auth/session');
+    await widget.page.evaluate(() => dispatchEvent(new Event('focus')));
+    await (await checked).finished();
+    // The answer has been taken in.
+    await widget.page.evaluate(() => new Promise((resolve) => setTimeout(resolve)));
+    assert.equal(await signIn.evaluate((node) => node === document.activeElement), true, 'the focus stays');
   });
 });

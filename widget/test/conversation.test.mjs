@@ -119,6 +119,28 @@ describe('a message of the user', () => {
     assert.deepEqual(transcript(), ['user done: hi', 'user done: hi']);
   });
 
+  test('is not mistaken for an older one with the same text', () => {
+    const sentAt = Date.parse('2026-06-01T12:00:00Z');
+    conversation.post('k', 'ok', sentAt);
+    const echo = (/** @type {string} */ id, /** @type {number} */ ms) =>
+      conversation.record(
+        { id, type: 'message', echo: true, time: new Date(ms).toISOString(), data: { text: 'ok' } },
+        sentAt,
+      );
+    echo('older', sentAt - 3_600_000);
+    assert.deepEqual(transcript(), ['user done: ok', 'user sending: ok']);
+    echo('own', sentAt + 10);
+    assert.deepEqual(transcript(), ['user done: ok', 'user done: ok']);
+  });
+
+  test('is shown as failed even if an equal one of another tab was taken for it', () => {
+    conversation.post('k', 'ok', 1);
+    receiveEcho('other', { text: 'ok' });
+    conversation.fail('k', 'Too large');
+    assert.deepEqual(transcript(), ['user done: ok', 'user failed: ok']);
+    assert.equal(conversation.take(conversation.all()[1]?.key ?? ''), 'ok');
+  });
+
   test('moves to its place in the stream when its echo arrives', () => {
     conversation.post('k1', 'one', 1);
     conversation.post('k2', 'two', 1);
@@ -159,7 +181,10 @@ describe('a message of the user', () => {
     for (const key of ['sent', 'sending', 'failed']) conversation.post(key, key, 1);
     conversation.accept('sent', 'in-1');
     conversation.fail('failed');
-    assert.deepEqual(conversation.empty(), ['sending', 'failed']);
+    assert.deepEqual(
+      conversation.empty().map(({ text }) => text),
+      ['sending', 'failed'],
+    );
     assert.deepEqual(transcript(), []);
   });
 });
@@ -202,6 +227,27 @@ describe('the stream', () => {
     assert.deepEqual(
       conversation.all().map(({ form }) => form),
       [{ components: [] }, {}],
+    );
+  });
+
+  test('brings the answers to forms, for the forms that are here', () => {
+    const submission = { data: { name: 'Ada' } };
+    receive('form', { id: 'f', form: { components: [] } });
+    receive('form', { id: 'g', form: { components: [] } });
+    receiveEcho('in-1', { form: 'f', submission }, 'form');
+    receiveEcho('in-2', { form: 'gone', submission }, 'form');
+    // Neither the backend nor a message answers a form.
+    receive('form', { form: 'g', submission });
+    receiveEcho('in-3', { form: 'g', submission, text: 'hi' });
+    assert.deepEqual(
+      conversation
+        .all()
+        .map(({ id, answer }) => [id, answer])
+        .slice(0, 2),
+      [
+        ['f', submission],
+        ['g', undefined],
+      ],
     );
   });
 

@@ -25,6 +25,15 @@ test('hears each event once, however often it is repeated', () => {
   assert.deepEqual(heard, ['1', '2', '3', 'without cursor']);
 });
 
+test('hears each event once if a snapshot repeats the fullest buffer', () => {
+  const { feed, record, heard } = feedOf();
+  for (let round = 0; round < 2; round += 1) {
+    feed.snapshot();
+    for (let offset = 0; offset < 21_000; offset += 1) record(offset);
+  }
+  assert.equal(heard.length, 21_000);
+});
+
 test('a new snapshot that overlaps what was heard is no gap, any other is', () => {
   const { feed, record, heard } = feedOf();
   record(1);

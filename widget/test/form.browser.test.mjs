@@ -115,6 +115,30 @@ describe('a form', () => {
     await page.getByRole('status').filter({ hasText: text }).waitFor({ state: 'attached' });
   });
 
+  test('leaves no listener with the page', async () => {
+    await form.open(PICKUP);
+    const { page } = widget;
+    await page.evaluate(() => {
+      const listen = addEventListener;
+      /** @type {AbortSignal[]} */
+      const signals = [];
+      Object.assign(globalThis, {
+        signals,
+        addEventListener(/** @type {[string, EventListener, { signal: AbortSignal }]} */ ...words) {
+          signals.push(words[2].signal);
+          listen(...words);
+        },
+      });
+    });
+    await page.getByLabel('Contact').click();
+    await page.getByLabel('Email').click();
+    const ended = await page.evaluate(() => {
+      const { signals } = /** @type {any} */ (globalThis);
+      return signals.map((/** @type {AbortSignal} */ { aborted }) => aborted);
+    });
+    assert.deepEqual(ended, [true, true, true, true]);
+  });
+
   test('does not ask for what is hidden, nor send it', async () => {
     const components = [
       { type: 'checkbox', key: 'more', label: 'More' },
@@ -158,6 +182,39 @@ describe('a form', () => {
     assert.equal((await form.events()).length, 2);
     assert.equal(await page.getByRole('button').count(), 0);
     assert.equal(await page.getByLabel('Name').isDisabled(), true);
+  });
+
+  test('of answers that the edge would not take says so, and sends the shorter ones', async () => {
+    const keys = ['a', 'b', 'c', 'd'];
+    await form.open({ components: keys.map((key) => ({ type: 'textarea', key, label: `Text ${key}` })) });
+    const { page } = widget;
+    for (const key of keys) await page.getByLabel(`Text ${key}`).fill('x'.repeat(18_000));
+    await page.getByRole('button', { name: 'Send' }).click();
+    await page.getByText('Your answers are too long to be sent.').waitFor();
+    assert.deepEqual(await form.events(), []);
+    await page.getByLabel('Text a').fill('');
+    await page.getByRole('button', { name: 'Send' }).click();
+    await page.getByText('Your answers were sent.').waitFor();
+    assert.equal((await form.events()).length, 1);
+  });
+
+  test("keeps what is typed from the page's shortcuts, and leaves it commands", async () => {
+    await form.open(PICKUP);
+    const { page } = widget;
+    await page.evaluate(() => {
+      /** @type {string[]} */
+      const keys = [];
+      Object.assign(globalThis, { keys });
+      for (const type of ['keydown', 'keypress', 'keyup'])
+        document.addEventListener(type, (event) => keys.push(/** @type {KeyboardEvent} */ (event).key));
+    });
+    await page.getByLabel('Contact').focus();
+    await page.keyboard.type('j/? k');
+    await page.getByLabel('By sea').focus();
+    for (const key of ['Space', 'Escape', 'Control+k']) await page.keyboard.press(key);
+    assert.equal(await page.getByLabel('Contact').inputValue(), 'j/? k');
+    const keys = await page.evaluate(() => [...new Set(Reflect.get(globalThis, 'keys'))]);
+    assert.deepEqual(keys.sort(), ['Control', 'Escape', 'k']);
   });
 
   test('shows answers that were given before', async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { MAX_COMPONENTS, MAX_DEPTH, parseForm } from '../src/form/definition.js';
+import { MAX_COMPONENTS, MAX_DEPTH, MAX_FORM_OPTIONS, parseForm } from '../src/form/definition.js';
 import { MAX_OPTIONS } from '../src/form/input.js';
 import { messageOf, usableLocale } from '../src/form/message.js';
 import { compile } from '../src/form/pattern.js';
@@ -10,6 +10,7 @@ import { registerFormRenderer, renderByPage } from '../src/form/renderer.js';
 import { evaluate, flatten, initialValues } from '../src/form/state.js';
 import { FORM_STRINGS } from '../src/form/strings.js';
 import { validate } from '../src/form/validation.js';
+import { setPath } from '../src/form/value.js';
 
 /** @typedef {import('../src/form/definition.js').Component} Component */
 
@@ -73,8 +74,99 @@ describe('a form definition', () => {
       components: [{ type: 'select', key: 'a', label: 'y'.repeat(10_000), data: { values } }],
     }).components;
     assert.equal(select?.options.length, MAX_OPTIONS);
-    assert.equal(select?.options[0]?.label.length, 400);
-    assert.equal(select?.label.length, 400);
+    assert.equal(select?.options[0]?.label, `${'x'.repeat(399)}…`);
+    assert.equal(select?.label, `${'y'.repeat(399)}…`);
+    assert.deepEqual([...(select?.unread ?? [])], ['limit']);
+  });
+
+  test('of options that cannot be read, or too many columns, says so', () => {
+    const columns = Array.from({ length: 13 }, (_, i) => ({ components: [text(`c${i}`)] }));
+    const [broken, large, read, wide] = parseForm({
+      components: [
+        { type: 'select', key: 'a', dataSrc: 'json', data: { json: '[{' } },
+        { type: 'select', key: 'b', dataSrc: 'json', data: { json: `["${'x'.repeat(100_000)}"]` } },
+        { type: 'select', key: 'c', dataSrc: 'json', data: { json: '["x"]' } },
+        { type: 'columns', key: 'd', columns },
+      ],
+    }).components;
+    assert.deepEqual(
+      [broken, large, read].map((select) => select?.unread.has('limit')),
+      [true, true, false],
+    );
+    assert.equal(wide?.children.at(-1)?.type, 'limit');
+  });
+
+  test('of too many options in all is cut off, which is said', () => {
+    const values = Array.from({ length: 400 }, (_, i) => ({ label: `${i}`, value: i }));
+    const { components } = parseForm({
+      components: ['a', 'b', 'c', 'd'].map((key) => ({ type: 'radio', key, values })),
+    });
+    const counts = components.map(({ options, unread }) => [options.length, unread.has('limit')]);
+    assert.deepEqual(counts, [
+      [400, false],
+      [400, false],
+      [MAX_FORM_OPTIONS - 800, true],
+      [0, true],
+    ]);
+  });
+
+  test('of large default values leaves those out, which is said', () => {
+    /** @type {Record<string, unknown>} */
+    const endless = {};
+    endless.self = endless;
+    const { form, data } = answer([
+      text('a', { defaultValue: 'x'.repeat(5_000) }),
+      text('b', { defaultValue: 'x'.repeat(5_000) }),
+      text('c', { defaultValue: 'short' }),
+      { type: 'hidden', key: 'd', label: 'Order', defaultValue: Array(5_000).fill(1) },
+      { type: 'hidden', key: 'e', defaultValue: endless },
+    ]);
+    assert.deepEqual(data, { a: 'x'.repeat(5_000), b: '', c: 'short' });
+    assert.deepEqual(
+      form.components.map(({ type, unread }) => [type, unread.has('value')]),
+      [
+        ['textfield', false],
+        ['textfield', true],
+        ['textfield', false],
+        ['notice', true],
+        ['notice', true],
+      ],
+    );
+  });
+
+  test('of too many conditions shows what they would hide', () => {
+    const conditions = Array.from({ length: 50 }, () => ({ component: 'a', operator: 'isEqual', value: 'x' }));
+    const conditional = { show: true, conjunction: 'all', conditions };
+    const { shown } = answer([text('a'), ...Array.from({ length: 12 }, (_, i) => text(`b${i}`, { conditional }))]);
+    assert.deepEqual(shown, ['a', 'b10', 'b11']);
+    const large = { ...conditional, conditions: [{ component: 'a', operator: 'isEqual', value: 'x'.repeat(2_000) }] };
+    assert.deepEqual(answer([text('a'), text('b', { conditional: large })]).shown, ['a', 'b']);
+  });
+
+  test('whose rules take long is answered in a moment, and decides nothing by them', () => {
+    const list = Array(4_000).fill(1);
+    const loop = {
+      some: [
+        { var: 'data.list' },
+        {
+          and: Array(250)
+            .fill({ '==': [{ var: '' }, 1] })
+            .concat(false),
+        },
+      ],
+    };
+    const search = { or: Array(90).fill({ in: ['y', { var: 'data.long' }] }) };
+    const rules = Array.from({ length: 150 }, (_, i) =>
+      text(`a${i}`, { conditional: { json: i % 2 ? loop : search }, validate: { json: i % 2 ? loop : search } }),
+    );
+    const start = performance.now();
+    const { shown, invalid } = answer(
+      [{ type: 'hidden', key: 'list', defaultValue: list }, text('long'), ...rules],
+      Object.fromEntries([['list', list], ['long', 'x'.repeat(20_000)], ...rules.map(({ key }) => [key, 'x'])]),
+    );
+    assert.ok(performance.now() - start < 1_000);
+    assert.ok(shown.includes('a149'));
+    assert.ok(!invalid.some((failure) => failure.startsWith('a149')));
   });
 
   test('cannot reach the prototypes of objects by a key', () => {
@@ -83,6 +175,8 @@ describe('a form definition', () => {
       assert.equal(component?.type, 'notice', key);
     }
     assert.deepEqual(answer([text('a.b'), text('a.c')], { 'a.b': '1', 'a.c': '2' }).data, { a: { b: '1', c: '2' } });
+    setPath({}, ['__proto__', 'polluted'], true);
+    assert.equal('polluted' in {}, false);
   });
 
   test('shows HTML as text', () => {
@@ -147,12 +241,14 @@ describe('a pattern', () => {
       assert.ok(compile(source), source);
   });
 
-  test('answers in a moment, whatever the text', () => {
-    const pattern = compile('.*.*.*x');
+  test('answers in a moment, whatever the text, and in many fields', () => {
+    const patterns = Array.from({ length: 200 }, () => compile('.*.*.*x'));
     const start = performance.now();
-    for (let length = 1; length < 5_000; length = length * 2) pattern?.matches('a'.repeat(length));
-    assert.ok(performance.now() - start < 2_000);
-    assert.equal(pattern?.matches('a'.repeat(5_000)), undefined, 'too long to be tested');
+    for (const pattern of patterns) for (const length of [40, 46, 5_000]) pattern?.matches('a'.repeat(length));
+    assert.ok(performance.now() - start < 1_000);
+    assert.equal(patterns[0]?.matches('a'.repeat(46)), false);
+    assert.equal(patterns[0]?.matches('a'.repeat(47)), undefined, 'too long to be tested');
+    assert.equal(compile('.*.*.*.*x'), undefined);
   });
 
   test('is anchored as by Form.io', () => {
@@ -174,6 +270,7 @@ describe('JSON logic', () => {
       { var: 'data.__proto__.x' },
       { var: [{ cat: ['con', 'structor'] }] },
       { and: Array(1_000).fill(true) },
+      { in: ['x', 'y'.repeat(5_000)] },
       deep,
     ];
     for (const rule of refused) assert.equal(compileLogic(rule), undefined, JSON.stringify(rule));

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
+import { ADA } from './stub-edge.mjs';
 import { until, useWidgetPage } from './widget-page.mjs';
 
 const BUSY = { status: 503, headers: { 'Retry-After': '60' } };
@@ -92,6 +93,62 @@ describe('messages that wait', () => {
     await widget.page.getByRole('button', { name: 'Sign out' }).click();
     await widget.page.getByText('Sign in to start chatting').waitFor();
     await areKept([]);
+  });
+
+  test('stay when the session ends, and are sent once the same user is back', async () => {
+    await widget.openSignedIn();
+    edge.postFailures = [BUSY];
+    await widget.send('one');
+    await until(() => edge.posts.length === 1, 'the first attempt');
+    edge.user = null;
+    edge.write('event: end\ndata: {"reason":"expired"}\n\n');
+    await widget.waitForStatus('Session ended');
+    await areKept(['one']);
+    edge.user = ADA;
+    await widget.page.evaluate(() => dispatchEvent(new Event('focus')));
+    await widget.waitForMessage({ role: 'user', state: 'done', text: 'one' });
+    assert.equal(edge.posts[0]?.key, edge.posts[1]?.key);
+    await areKept([]);
+  });
+
+  test('of a full queue are all sent after a reload', async () => {
+    await widget.openSignedIn();
+    edge.postFailures = [BUSY];
+    for (let i = 0; i < 30; i += 1) await widget.send(`m${i}`);
+    await areKept(Array.from({ length: 30 }, (_, i) => `m${i}`));
+    await widget.page.reload();
+    await until(() => edge.history.length === 30, 'all are accepted');
+    await areKept([]);
+  });
+
+  test('of a tab that had some before are taken over by a tab that was opened in between', async () => {
+    await widget.openSignedIn();
+    await widget.send('before');
+    await widget.waitForMessage({ role: 'user', state: 'done', text: 'before' });
+    await areKept([]);
+    const other = await widget.context.newPage();
+    await other.goto(`${widget.hostOrigin}/`);
+    await other.locator('chat-widget .status', { hasText: 'Online' }).waitFor();
+    edge.postFailures = [BUSY];
+    await widget.send('from the first tab');
+    await areKept(['from the first tab']);
+    await widget.page.goto('about:blank');
+    await other.locator('chat-widget li.user[data-state=done]', { hasText: 'from the first tab' }).waitFor();
+  });
+
+  test('that the browser has no more space for are told as well', async () => {
+    await widget.openSignedIn();
+    await widget.page.evaluate(() => {
+      IDBObjectStore.prototype.put = () => {
+        throw new DOMException('full', 'QuotaExceededError');
+      };
+    });
+    await widget.context.setOffline(true);
+    await widget.waitForStatus('You are offline');
+    await widget.send('hello');
+    await widget.waitForNote('Keep this page open until it is sent.');
+    await widget.context.setOffline(false);
+    await widget.waitForMessage({ role: 'user', state: 'done', text: 'hello' });
   });
 
   test('are lost with the page if the browser keeps nothing, which the user is told', async () => {

@@ -5,7 +5,6 @@ import { MAX_BLAME, MAX_ENTRIES, createOutbox } from '../src/client/outbox.js';
 
 /** @typedef {import('../src/client/outbox.js').Outcome} Outcome */
 
-const USER = { id: 'github:1', name: 'Ada' };
 const UNAVAILABLE = { error: new Error('unavailable'), blame: 1 };
 
 /** @param {Outcome[]} outcomes outcomes of the first attempts; later ones are accepted */
@@ -26,7 +25,6 @@ function outbox(outcomes) {
   const add = (key, data) =>
     box.add({
       event: { key, data, channel: 'chat', type: 'message', addedAt: 0 },
-      user: USER,
       resolve: ({ id }) => settled(log.push(`accepted ${key} ${id}`)),
       reject: (error) => settled(log.push(`rejected ${key} ${error instanceof Error && error.message}`)),
     });

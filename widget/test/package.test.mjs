@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -35,16 +35,18 @@ describe('the package', () => {
   });
   after(() => rm(folder, { recursive: true, force: true }));
 
-  test('has the client and its types, and no test', () => {
+  test('has the client and its types, the licences, and no test', async () => {
     const words = ['pack', '--dry-run', '--json', '--ignore-scripts'];
     const [{ files }] = JSON.parse(execFileSync('npm', words, { cwd: WIDGET, encoding: 'utf8', stdio: 'pipe' }));
     const paths = files.map((/** @type {{ path: string }} */ { path }) => path);
-    for (const path of ['README.md', 'src/client/client.js', 'src/client/departure.js', 'types/client/client.d.ts'])
-      assert.ok(paths.includes(path), path);
+    const expected = ['README.md', 'LICENSE', 'NOTICE', 'src/client/client.js', 'src/client/departure.js'];
+    for (const path of [...expected, 'types/client/client.d.ts']) assert.ok(paths.includes(path), path);
     assert.deepEqual(
       paths.filter((/** @type {string} */ path) => /test|build|node_modules/.test(path)),
       [],
     );
+    for (const name of ['LICENSE', 'NOTICE'])
+      assert.equal(await readFile(join(WIDGET, name), 'utf8'), await readFile(join(ROOT, name), 'utf8'), name);
   });
 
   test('is used from TypeScript, and imported on a server without harm', async () => {

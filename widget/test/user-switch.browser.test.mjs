@@ -60,7 +60,9 @@ describe('another user signs in from another window', () => {
     );
     edge.replaceSession(ADA);
     await widget.waitForUser('Ada Lovelace');
-    assert.equal(await widget.page.getByPlaceholder('Write a message').inputValue(), 'from Ada\nhalf a thou');
+    assert.equal(await widget.page.getByPlaceholder('Write a message').inputValue(), 'half a thou');
+    await widget.waitForMessage({ role: 'user', state: 'done', text: 'from Ada' });
+    assert.deepEqual([edge.posts[2]?.user, edge.posts[2]?.key], [ADA.id, edge.posts[0]?.key]);
   });
 
   test('messages of a resumed stream are held back until the user is known', async () => {
@@ -136,6 +138,27 @@ describe('another user signs in from another window', () => {
     await widget.send('from Ada');
     await widget.waitForUser('Grace Hopper');
     assert.deepEqual(edge.posts, []);
+    // What the browser keeps of Ada is hers.
+    edge.streamFailures = [];
+    await widget.page.reload();
+    await widget.waitForUser('Grace Hopper');
+    await widget.waitForStatus('Online');
+    await widget.send('from Grace');
+    await widget.waitForMessage({ role: 'user', state: 'done', text: 'from Grace' });
+    assert.deepEqual(
+      edge.posts.map(({ user: id, text }) => [id, text]),
+      [[GRACE.id, 'from Grace']],
+    );
+  });
+
+  test('what was read out to the previous user is gone', async () => {
+    await widget.openSignedIn();
+    edge.publish('message', { id: 'a', text: 'for Ada' });
+    const readOut = widget.page.locator('chat-widget [role=status]', { hasText: 'for Ada' });
+    await readOut.waitFor({ state: 'attached' });
+    edge.replaceSession(GRACE);
+    await widget.waitForUser('Grace Hopper');
+    assert.equal(await readOut.count(), 0);
   });
 
   test('a new session of the same user changes nothing', async () => {

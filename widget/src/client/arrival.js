@@ -17,7 +17,8 @@ export async function arrive(edge, request, { code, stored: [verifier, origin], 
   const isMine = code && origin === edge;
   if (isMine) redemption ??= redeem(request, JSON.stringify({ code, verifier }));
   const isRedeemed = isMine ? await redemption : undefined;
-  if (isPopup) closePopup();
+  // Another client of the page may still need the code.
+  if (isPopup && (isMine || !code)) closePopup();
   return isRedeemed;
 }
 

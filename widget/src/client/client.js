@@ -4,8 +4,10 @@
 //     client.subscribe({ channels: ['orders'], onEvent: ({ type, data }) => show(type, data) });
 //     await client.send('orders', 'cancel', { order: 7 });
 
+import { load } from './bundle.js';
 import { createCore } from './core.js';
-import { createRequest, failure, jsonOf, problemOf } from './request.js';
+import { openPopup } from './popup.js';
+import { answered, createRequest, failure, jsonOf, problemOf } from './request.js';
 
 /**
  * @typedef {import('./types.js').SessionInfo} SessionInfo
@@ -31,8 +33,7 @@ export function createClient({ edge }) {
   const request = createRequest(origin);
 
   const { check, info, send, cancel, subscribe, logout } = createCore(origin, request);
-  /** @type {Promise<unknown> | undefined} */
-  let ready;
+  const ask = answered(request);
 
   return {
     /** Origin of the edge. */
@@ -69,11 +70,21 @@ export function createClient({ edge }) {
      * @param {string} provider id of one of the session's `providers`
      * @param {LoginOptions} [options]
      * @returns {Promise<SessionInfo | undefined>} with `popup`, who is signed in once that window is closed. Undefined
-     *   if the page is left, and if the edge does not respond
+     *   if the page is left, and if the edge does not respond. Rejects with the code `popup-blocked` if the browser
+     *   opens no window
      */
     async login(provider, options) {
-      const [answer, { login }] = await Promise.all([info() ?? check(), import('./departure.js')]);
-      return login(origin, check, answer?.handoff, provider, options);
+      const popup = options?.popup ? openPopup(origin) : undefined;
+      try {
+        const [answer, { login }] = await Promise.all([
+          info() ?? check(),
+          load('./departure.js', () => import('./departure.js')),
+        ]);
+        return await login(origin, check, answer?.handoff, provider, options, popup);
+      } catch (error) {
+        popup?.close();
+        throw error;
+      }
     },
 
     /**
@@ -92,16 +103,16 @@ export function createClient({ edge }) {
      *   back, or if the user changes
      */
     async send(channel, type, data, { key = crypto.randomUUID(), signal } = {}) {
-      // Events wait together for the first answer, so they keep their order.
-      if (!info()) await (ready ??= check());
-      ready = undefined;
+      const takeBack = () => cancel(key);
       signal?.throwIfAborted();
-      signal?.addEventListener('abort', () => cancel(key));
+      signal?.addEventListener('abort', takeBack);
       try {
-        return await send(channel, type, data, key);
+        return await send(channel, type, data, key, signal);
       } catch (error) {
         signal?.throwIfAborted();
         throw error;
+      } finally {
+        signal?.removeEventListener('abort', takeBack);
       }
     },
 
@@ -109,7 +120,7 @@ export function createClient({ edge }) {
      * The user's live sessions, newest first.
      * @returns {Promise<OwnSession[]>}
      */
-    sessions: async () => (await jsonOf(await request('/auth/sessions'))).sessions,
+    sessions: async () => (await jsonOf(await ask('/auth/sessions'))).sessions,
 
     /**
      * Ends a session of the user.
@@ -117,7 +128,7 @@ export function createClient({ edge }) {
      * @returns {Promise<void>}
      */
     async endSession(id) {
-      const response = await request(`/auth/sessions${id ? `/${encodeURIComponent(id)}` : ''}`, { method: 'DELETE' });
+      const response = await ask(`/auth/sessions${id ? `/${encodeURIComponent(id)}` : ''}`, { method: 'DELETE' });
       if (!response.ok) throw await problemOf(response);
     },
 
@@ -129,7 +140,7 @@ export function createClient({ edge }) {
      */
     async history(channel, { before, limit = 50, signal } = {}) {
       const query = new URLSearchParams({ limit: String(limit), ...(before && { before }) });
-      return jsonOf(await request(`/events/${encodeURIComponent(channel)}/history?${query}`, {}, signal));
+      return jsonOf(await ask(`/events/${encodeURIComponent(channel)}/history?${query}`, {}, signal));
     },
 
     /**
@@ -138,15 +149,18 @@ export function createClient({ edge }) {
      */
     bff: (service) => ({
       /**
-       * Like the global `fetch`, except that a redirect is an error.
+       * Like the global `fetch`, except that a redirect is an error, as is a path that leads out of the service.
        * @param {string} path with its slash, and a query if there is one
        * @param {RequestInit} [init]
        */
-      fetch(path, init = {}) {
+      async fetch(path, init = {}) {
+        const base = `${origin}/bff/${encodeURIComponent(service)}`;
+        // Dots in the path, or as the service, must not lead to other routes of the edge: the request has `X-CSRF`.
+        const { href } = new URL(base + path);
+        if (!href.startsWith(`${base}/`)) throw new TypeError(`not a path of ${service}: ${path}`);
         const headers = new Headers(init.headers);
         headers.set('X-CSRF', '1');
-        const target = `${origin}/bff/${encodeURIComponent(service)}${path}`;
-        return fetch(target, { redirect: 'error', ...init, headers, credentials: 'include' });
+        return fetch(href, { ...init, redirect: 'error', headers, credentials: 'include' });
       },
     }),
   };

@@ -3,11 +3,11 @@
 //
 // It takes note of its page (address, visibility, network) and shows nothing.
 
-import { backoffMs, retryAfterMs } from './backoff.js';
+import { backoffMs } from './backoff.js';
+import { load } from './bundle.js';
 import { createFeed } from './feed.js';
 import { arrival, endArrival } from './handoff.js';
-import { MAX_BLAME, createOutbox } from './outbox.js';
-import { failure, jsonOf, problemOf } from './request.js';
+import { failure, jsonOf } from './request.js';
 import { createStream } from './stream.js';
 
 /**
@@ -24,8 +24,8 @@ import { createStream } from './stream.js';
  * @property {(state: State) => void} [onState]
  * @property {(info: SessionInfo) => void} [onSession] whenever the edge has told who is signed in. If it is another
  *   user than before, what was shown must go; the new user's events come after this call
- * @property {(event: Unsent, sent: Promise<{ id: string }>) => void} [onUnsent] an event that an earlier page of the
- *   user could not send, and that is sent now
+ * @property {(event: Unsent, sent: Promise<{ id: string }>) => void} [onUnsent] an event that the user could not send
+ *   before the page was left, or before their session ended, and that is sent now
  * @property {ReturnType<typeof createFeed>} [feed] set by `subscribe`: what was heard. Subscribed again with the same
  *   options, a front end hears only what is new, or of a gap
  * @property {() => void} [onUnkept] the browser keeps no data: what waits to be sent is lost with the page
@@ -37,8 +37,8 @@ import { createStream } from './stream.js';
  * @typedef {ReturnType<typeof createCore>} Core
  */
 
-/** Blame of an answer such as 500, which may be due to the event itself: five of them reject it. */
-const ANSWER_BLAME = 30;
+/** What the edge accepts as an idempotency key. */
+const KEY = /^[!-~]([ -~]{0,126}[!-~])?$/;
 
 /**
  * @param {string} origin of the edge
@@ -53,8 +53,10 @@ export function createCore(origin, request) {
   let known;
   /** Listens to the page while anyone is subscribed. @type {AbortController | undefined} */
   let watch;
-  /** Keeps the user's unsent events. @type {Promise<import('./store.js').Store | void> | undefined} */
-  let store;
+  /** Sends what the user sends. @type {Promise<import('./sender.js').Sender> | undefined} */
+  let sender;
+  /** Ends that. @type {AbortController | undefined} */
+  let ending;
   /** The latest check of the session. @type {Promise<SessionInfo | undefined> | undefined} */
   let checked;
   /** @type {AbortController | undefined} */
@@ -62,6 +64,8 @@ export function createCore(origin, request) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let checkTimer;
   let failedChecks = 0;
+  /** The check that the first events wait for, together, so they keep their order. @type {Promise<unknown> | undefined} */
+  let ready;
   /** Whether the edge has answered a check since someone subscribed. */
   let isAnswered = false;
 
@@ -71,10 +75,9 @@ export function createCore(origin, request) {
     onSnapshot: () => each(({ feed }) => feed.snapshot()),
     onRecord: (cursor, event) => each(({ feed }) => feed.record(cursor, event)),
     onReset: (reason) => each(({ feed }) => feed.gap(reason)),
-    onEnd: (reason) => reason === 'signed_out' && onSignedOut(),
+    onEnd: (reason) => void (reason === 'signed_out' && onSignedOut()),
     check,
   });
-  const outbox = createOutbox({ send: post });
 
   /** @param {(subscription: Subscription) => void} callback */
   function each(callback) {
@@ -92,13 +95,14 @@ export function createCore(origin, request) {
   function setState(next) {
     if (next === state) return;
     state = next;
-    if (next === 'online') outbox.retryNow();
+    if (next === 'online') sender?.then((opened) => opened.hurry()).catch(() => {});
     each(({ options }) => options.onState?.(next));
   }
 
   /**
    * @param {SessionInfo} info
    * @param {boolean} [isSignOut] whether the user signed out
+   * @returns {Promise<void> | undefined} resolves once nothing of a user who signed out is kept
    */
   function onInfo(info, isSignOut) {
     const before = known?.user;
@@ -107,17 +111,16 @@ export function createCore(origin, request) {
     if (user?.id !== before?.id) {
       stream.disconnect();
       each(({ feed }) => feed.clear());
-      outbox.clear(failure('user-changed'));
-      void store?.then((kept) => kept?.close());
-      store = undefined;
+      ending?.abort();
+      sender = undefined;
     }
     // A user who was signed in until now, and did not sign out on this page.
     if (!user) setState((before && !isSignOut) || state === 'ended' ? 'ended' : 'signed-out');
     each(({ options }) => options.onSession?.(info));
-    if (!user) return;
-    store ??= openStore(user).catch(() => each(({ options }) => options.onUnkept?.()));
-    outbox.connect();
+    if (!user) return prune(isSignOut && before);
+    senderOf(user);
     if (subscriptions.size) stream.connect();
+    return undefined;
   }
 
   /**
@@ -146,7 +149,7 @@ export function createCore(origin, request) {
     if (signal.aborted) return checked;
     if (info) {
       isAnswered = true;
-      onInfo(info);
+      void onInfo(info);
     } else if (watch && !isAnswered) {
       // The first check is repeated until the edge responds.
       checkTimer = setTimeout(() => void check(), backoffMs(failedChecks));
@@ -172,63 +175,62 @@ export function createCore(origin, request) {
   function onSignedOut() {
     // Its answer may be older.
     endCheck();
-    onInfo({ authenticated: false, providers: known?.providers ?? [], handoff: known?.handoff }, true);
+    const done = onInfo({ authenticated: false, providers: known?.providers ?? [], handoff: known?.handoff }, true);
+    // For whoever waits for it.
+    checked = Promise.resolve(known);
+    return done;
   }
 
-  /** @param {import('./types.js').User} user */
-  async function openStore(user) {
-    const store = await import('./store.js');
-    return store.openStore(`${origin} ${user.id}`, (event, expired) => {
-      const sent = expired ?? enqueue(event, user);
-      each(({ options }) => options.onUnsent?.(event, sent));
-    });
-  }
+  /** What waits to be sent is in memory only. */
+  const onUnkept = () => each(({ options }) => options.onUnkept?.());
+  const loadSender = () => load('./sender.js', () => import('./sender.js'));
 
   /**
-   * @param {import('./store.js').Unsent} event
-   * @param {import('./types.js').User} user
-   * @returns {Promise<{ id: string }>}
+   * Deletes unsent events that are too old, and all of a user who has signed out.
+   * @param {import('./types.js').User | false | undefined} user
    */
-  function enqueue(event, user) {
-    const sent = new Promise((resolve, reject) => outbox.add({ event, user, resolve, reject }));
-    void store?.then((open) => open?.keep(event, sent));
-    return sent;
-  }
-
-  /**
-   * @param {import('./outbox.js').Entry} entry
-   * @param {AbortSignal} signal
-   * @returns {Promise<import('./outbox.js').Outcome>}
-   */
-  async function post({ event, user }, signal) {
-    const { channel, type, data, key } = event;
-    // Another user may have signed in while there was no stream. The check then clears the outbox and aborts `signal`.
-    if (state !== 'online' && !(await check())) return {};
-    await (await store)?.mark(event);
+  async function prune(user) {
     try {
-      const response = await request(
-        `/events/${encodeURIComponent(channel)}`,
-        {
-          method: 'POST',
-          // The edge rejects the event in any other user's session.
-          headers: { 'Content-Type': 'application/json', 'Idempotency-Key': key, 'X-Causeway-User': user.id },
-          body: JSON.stringify({ type, data }),
-        },
-        signal,
-      );
-      const { ok, status, headers } = response;
-      if (ok) return { id: (await response.json().catch(() => ({}))).id ?? key };
-      // The session has ended, or is another user's.
-      if (status === 401 || status === 409) void check();
-      const isUnavailable = status === 503 || status === 429;
-      const mayRepeat = status >= 500 || [401, 408, 409].includes(status);
-      return {
-        error: await problemOf(response),
-        blame: isUnavailable ? 1 : mayRepeat ? ANSWER_BLAME : MAX_BLAME,
-        afterMs: retryAfterMs(headers.get('Retry-After')),
-      };
+      await (await loadSender()).prune(user ? `${origin} ${user.id}` : '');
     } catch {
-      return {};
+      // There is no storage, or it can't be reached.
+    }
+  }
+
+  /** @param {import('./types.js').User} user who is signed in */
+  function senderOf(user) {
+    if (!sender) {
+      ending = new AbortController();
+      sender = openSender(user, ending.signal);
+      // Whoever sends learns of it.
+      sender.catch(() => {});
+    }
+    return sender;
+  }
+
+  /**
+   * @param {import('./types.js').User} user
+   * @param {AbortSignal} signal aborted when another user is signed in, or nobody
+   */
+  async function openSender(user, signal) {
+    for (let attempt = 0; ; attempt += 1) {
+      const bundle = await loadSender().catch(onUnkept);
+      if (signal.aborted) throw failure('user-changed');
+      if (bundle)
+        return bundle.createSender(
+          origin,
+          user,
+          request,
+          signal,
+          // Another user may have signed in while there was no stream. The check then aborts `signal`.
+          async () => (state === 'online' || (await check())) && !signal.aborted,
+          check,
+          (event, sent) => each(({ options }) => options.onUnsent?.(event, sent)),
+          onUnkept,
+        );
+      await new Promise((resolve) => {
+        setTimeout(resolve, backoffMs(attempt));
+      });
     }
   }
 
@@ -245,7 +247,8 @@ export function createCore(origin, request) {
      * Ends the session, and lets the browser sign out of the provider, too, if that is possible.
      * @returns {Promise<void>} rejects if the session may still exist
      */
-    logout: async () => (await import('./departure.js')).logout(origin, request, onSignedOut),
+    logout: async () =>
+      (await load('./departure.js', () => import('./departure.js'))).logout(origin, request, onSignedOut),
 
     /**
      * Sends an event, again and again until it is accepted or rejected, and after those that wait already.
@@ -253,16 +256,28 @@ export function createCore(origin, request) {
      * @param {string} type
      * @param {unknown} data
      * @param {string} [key] idempotency key
+     * @param {AbortSignal} [signal] takes it back while it is unknown who is signed in
      * @returns {Promise<{ id: string }>} once Kafka has it. Rejects if it is refused, fails again and again, is
      *   cancelled, or if the user changes
      */
-    async send(channel, type, data, key = crypto.randomUUID()) {
-      const user = (known ?? (await check()))?.user;
-      if (!user) throw failure('signed-out');
-      return enqueue({ key, channel, type, data, addedAt: Date.now() }, user);
+    async send(channel, type, data, key = crypto.randomUUID(), signal) {
+      // What can't be sent fails here, not at each attempt. The caller may change its data later.
+      if (!KEY.test(key)) throw failure('malformed-key');
+      encodeURIComponent(channel);
+      const event = { key, channel, ...JSON.parse(JSON.stringify({ type, data })), addedAt: Date.now() };
+      if (!known) await (ready ??= check());
+      ready = undefined;
+      signal?.throwIfAborted();
+      if (!known) throw failure('unavailable');
+      if (!known.user) throw failure('signed-out');
+      return (await senderOf(known.user)).send(event);
     },
 
-    cancel: outbox.cancel,
+    /**
+     * Takes back an event that was not accepted yet.
+     * @param {string} key
+     */
+    cancel: (key) => void sender?.then((opened) => opened.cancel(key)).catch(() => {}),
 
     /**
      * Hears the user's events, as long as anyone is signed in.
@@ -295,7 +310,8 @@ export function createCore(origin, request) {
         watch?.abort();
         watch = undefined;
         isAnswered = false;
-        endCheck();
+        // Others may wait for a check that is under way.
+        clearTimeout(checkTimer);
         stream.disconnect();
         state = 'connecting';
       };

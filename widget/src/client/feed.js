@@ -14,8 +14,8 @@
  * @property {any} data as the backend wrote it
  */
 
-// Four times the size of a snapshot, so the overlap between two snapshots is always recognised.
-const MAX_SEEN = 2_000;
+// More than the edge's buffer of a user can hold, 20 000 records and some slack: a snapshot repeats all of them.
+const MAX_SEEN = 24_000;
 
 /**
  * @param {string[]} channels all, if empty

@@ -17,9 +17,9 @@ import { failure } from './request.js';
  *
  * @typedef {object} Entry
  * @property {import('./store.js').Unsent} event
- * @property {import('./types.js').User} user the author
  * @property {(accepted: { id: string }) => void} resolve
  * @property {(error: unknown) => void} reject
+ * @property {AbortController} [controller] aborts its attempts
  *
  * @typedef {object} OutboxOptions
  * @property {(entry: Entry, signal: AbortSignal) => Promise<Outcome>} send
@@ -27,6 +27,8 @@ import { failure } from './request.js';
  */
 
 export const MAX_ENTRIES = 50;
+/** The others are left for what the user sends now. */
+const MAX_ADOPTED = 25;
 /** One for each answer that blames the service: with the back-off these are about ten minutes. */
 export const MAX_BLAME = 150;
 
@@ -40,6 +42,24 @@ export function createOutbox({ send, random }) {
   /** @type {(() => void) | undefined} */
   let endWait;
   let isServerDelay = false;
+  /** Called when an entry has left. @type {(() => void)[]} */
+  const waiting = [];
+
+  /** Resolves once there is room for an event that is taken over. @returns {Promise<void>} */
+  async function room() {
+    while (entries.length >= MAX_ADOPTED) await new Promise((resolve) => waiting.push(() => resolve(undefined)));
+  }
+
+  /**
+   * @param {number} index
+   * @param {number} [count]
+   */
+  function remove(index, count) {
+    const removed = entries.splice(index, count ?? entries.length);
+    for (const { controller: own } of removed) own?.abort();
+    for (const wake of waiting.splice(0)) wake();
+    return removed;
+  }
 
   function connect() {
     controller ??= new AbortController();
@@ -53,17 +73,18 @@ export function createOutbox({ send, random }) {
   }
 
   /**
-   * Empties the queue. Another user's events must not be sent in this one's name.
+   * Empties the queue, for good.
    * @param {Error} error
    */
   function clear(error) {
     disconnect();
-    for (const { reject } of entries.splice(0)) reject(error);
+    for (const { reject } of remove(0)) reject(error);
   }
 
   /** @param {Entry} entry */
   function add(entry) {
     if (entries.length >= MAX_ENTRIES) return entry.reject(failure('full'));
+    entry.controller = new AbortController();
     entries.push(entry);
     if (controller) void drain(controller.signal);
   }
@@ -75,8 +96,15 @@ export function createOutbox({ send, random }) {
   function cancel(key) {
     const index = entries.findIndex(({ event }) => event.key === key);
     if (!index) endWait?.();
-    if (index >= 0) entries.splice(index, 1)[0]?.reject(failure('cancelled'));
+    if (index >= 0) remove(index, 1)[0]?.reject(failure('cancelled'));
   }
+
+  /**
+   * @param {Entry} entry
+   * @param {AbortSignal} connected
+   */
+  const signalOf = (entry, connected) =>
+    AbortSignal.any([connected, entry.controller?.signal].filter((one) => one !== undefined));
 
   /** @param {AbortSignal} connected */
   async function drain(connected) {
@@ -86,12 +114,12 @@ export function createOutbox({ send, random }) {
     let blamed = 0;
     for (let entry, last; !connected.aborted && (entry = entries[0]); last = entry) {
       if (entry !== last) attempt = blamed = 0;
-      const { id, error, blame = 0, afterMs } = await send(entry, connected);
+      const { id, error, blame = 0, afterMs } = await send(entry, signalOf(entry, connected));
       // Cleared, cancelled or disconnected during the request: its outcome no longer matters.
       if (connected.aborted || entries[0] !== entry) continue;
       blamed += blame;
       if (id || blamed >= MAX_BLAME) {
-        entries.shift();
+        remove(0, 1);
         if (id) entry.resolve({ id });
         else entry.reject(error);
         continue;
@@ -125,6 +153,7 @@ export function createOutbox({ send, random }) {
     clear,
     add,
     cancel,
+    room,
     /** Ends the current wait, because the connection is back. A delay that the server asked for is kept. */
     retryNow: () => isServerDelay || endWait?.(),
   };

@@ -25,6 +25,19 @@ export function createRequest(origin) {
 export const failure = (code) => Object.assign(new Error(code), { code });
 
 /**
+ * @param {Request} request
+ * @returns {Request} fails as `unavailable` if there is no answer, unless it is aborted by its caller
+ */
+export const answered = (request) => async (path, init, signal) => {
+  try {
+    return await request(path, init, signal);
+  } catch {
+    signal?.throwIfAborted();
+    throw failure('unavailable');
+  }
+};
+
+/**
  * The error of an answer that is none of success. `message` is the problem document's title.
  * @param {Response} response
  * @returns {Promise<Error & { status: number, code?: string }>}

@@ -1,12 +1,11 @@
-// Events that wait to be sent, in the browser's database, so that they outlive their page. Loaded once a user is signed
-// in. Without storage, as in some private windows, it can't be opened, and events wait in memory only.
+// Events that wait to be sent, in the browser's database, so that they outlive their page. Without storage, as in some private windows, it can't be opened, and events wait in memory only.
 //
 // Each page owns its events as long as it lives, which it proves by a lock. Whoever waits for that lock gets it when
 // the page is gone, closed or crashed, and takes its events over. They keep their keys, so none is sent twice.
 
 const DATABASE = 'causeway';
 const TABLE = 'outbox';
-/** Tells other pages that this one has events. */
+/** Tells other pages that this one has a new event. */
 const CHANNEL = 'causeway-outbox';
 /** For so long the edge recognizes a key that it has seen. Sent again later, an event might be there twice. */
 const KEY_VALID_MS = 600_000;
@@ -26,67 +25,127 @@ const PATIENCE_MS = 2_000;
  *
  * @typedef {Unsent & { page: string, owner: string }} Row page: the one that owns it; owner: edge and user
  *
+ * @typedef {object} Queue where events go that are taken over
+ * @property {() => Promise<void>} room resolves once there is room for one
+ * @property {(event: Unsent, isExpired: boolean) => Promise<unknown>} adopt takes an event of a page that is gone;
+ *   isExpired: it may have been accepted long ago. What it returns settles with the event
+ * @property {() => void} unkept called once if an event can't be kept
+ *
  * @typedef {Awaited<ReturnType<typeof openStore>>} Store
  */
 
 const page = globalThis.crypto?.randomUUID?.();
 const lockOf = (/** @type {string} */ name) => `${CHANNEL} ${name}`;
+/** Keys of events that this page is sending. Several clients of the page share them. @type {Set<string>} */
+const sending = new Set();
 
 let release = () => {};
+/** @type {Promise<void> | undefined} */
+let claimed;
 
+/** @returns {Promise<void>} */
 function claim() {
-  return new Promise((claimed) => {
+  return new Promise((resolve) => {
     void navigator.locks.request(lockOf(page), () => {
-      claimed(undefined);
-      return new Promise((resolve) => (release = () => resolve(undefined)));
+      resolve();
+      return new Promise((end) => (release = () => end(undefined)));
     });
   });
+}
+
+function claimOnce() {
+  if (!claimed) {
+    claimed = claim();
+    // A page that holds a lock is not kept for the way back to it.
+    addEventListener('pagehide', () => release());
+    addEventListener('pageshow', ({ persisted }) => persisted && void claim());
+  }
+  return claimed;
 }
 
 /** @type {Promise<IDBDatabase> | undefined} */
 let opened;
 
 async function openDatabase() {
-  const request = indexedDB.open(DATABASE, 1);
-  request.onupgradeneeded = () => request.result.createObjectStore(TABLE, { keyPath: 'key' });
-  const database = await resultOf(request);
-  // A newer version of this module must not wait for this page.
-  database.onversionchange = () => database.close();
-  await claim();
-  // A page that holds a lock is not kept for the way back to it.
-  addEventListener('pagehide', () => release());
-  addEventListener('pageshow', ({ persisted }) => persisted && void claim());
-  return database;
+  const forget = () => (opened = undefined);
+  try {
+    const request = indexedDB.open(DATABASE, 1);
+    request.onupgradeneeded = () => request.result.createObjectStore(TABLE, { keyPath: 'key' });
+    const database = await resultOf(request);
+    // The browser took the storage away.
+    database.onclose = forget;
+    // A newer version of this module must not wait for this page.
+    database.onversionchange = () => {
+      forget();
+      database.close();
+    };
+    return database;
+  } catch (error) {
+    forget();
+    throw error;
+  }
+}
+
+/**
+ * @template T
+ * @param {IDBTransactionMode} mode
+ * @param {(table: IDBObjectStore, done: (result: T) => void) => void} operate
+ * @returns {Promise<T>} what it was done with, once that is stored
+ */
+async function run(mode, operate) {
+  const database = await within(PATIENCE_MS, (opened ??= openDatabase()));
+  const transaction = database.transaction(TABLE, mode);
+  /** @type {T} */
+  let result;
+  const completed = new Promise((resolve, reject) => {
+    transaction.oncomplete = () => resolve(result);
+    transaction.onabort = () => reject(transaction.error);
+  });
+  operate(transaction.objectStore(TABLE), (value) => (result = value));
+  return within(PATIENCE_MS, completed);
+}
+
+/** @returns {Promise<Row[]>} */
+const all = () =>
+  run('readonly', (table, done) => {
+    const request = table.getAll();
+    request.onsuccess = () => done(request.result);
+  });
+
+/** @param {string} key */
+const remove = (key) => run('readwrite', (table) => void table.delete(key)).catch(() => {});
+
+/**
+ * Deletes what pages that are gone have left for too long, or too much of it.
+ * @param {string} [owner] edge and user whose events all go: they signed out
+ */
+export async function prune(owner) {
+  const { held = [] } = await navigator.locks.query();
+  const locks = new Set(held.map(({ name }) => name));
+  const rows = (await all()).sort((a, b) => b.addedAt - a.addedAt);
+  for (const [i, row] of rows.entries()) {
+    const isLeft = !locks.has(lockOf(row.page));
+    const isTooMuch = i >= MAX_KEPT || Date.now() - row.addedAt > MAX_AGE_MS;
+    if (row.owner === owner || (isLeft && isTooMuch)) await remove(row.key);
+  }
 }
 
 /**
  * @param {string} owner edge and user
- * @param {(event: Unsent, expired?: Promise<never>) => void} adopt called with each event of a page that is gone, in
- *   order. If `expired` is there, it rejects: the event may have been accepted long ago
+ * @param {Queue} queue
+ * @param {AbortSignal} signal aborted when another user is signed in: this one's events stay for them
  */
-export async function openStore(owner, adopt) {
-  const database = await within(PATIENCE_MS, (opened ??= openDatabase()));
-  const controller = new AbortController();
-  const { signal } = controller;
+export async function openStore(owner, { adopt, room, unkept }, signal) {
+  await claimOnce();
+  await prune();
+  const rows = await all();
   const channel = new BroadcastChannel(CHANNEL);
-  /** @type {Set<string>} */
+  signal.addEventListener('abort', () => channel.close());
+  /** Pages whose end is waited for. @type {Set<string>} */
   const waitedFor = new Set([page]);
-  let hasTold = false;
-
-  /** @param {IDBTransactionMode} mode @param {(table: IDBObjectStore) => IDBRequest} operate */
-  async function run(mode, operate) {
-    const transaction = database.transaction(TABLE, mode);
-    const request = operate(transaction.objectStore(TABLE));
-    const completed = new Promise((resolve, reject) => {
-      transaction.oncomplete = resolve;
-      transaction.onabort = () => reject(transaction.error);
-    });
-    await within(PATIENCE_MS, completed);
-    return request.result;
-  }
-
-  /** @returns {Promise<Row[]>} */
-  const all = () => run('readonly', (table) => table.getAll());
+  /** Whether each event got into the database, by key. @type {Map<string, Promise<boolean>>} */
+  const kept = new Map();
+  let isTold = false;
 
   /** @param {string} other a page */
   function waitFor(other) {
@@ -96,40 +155,74 @@ export async function openStore(owner, adopt) {
     navigator.locks.request(lockOf(other), { signal }, () => takeOver(other)).catch(() => {});
   }
 
-  /** @param {string} other a page that is gone */
+  /** @param {string} other a page that is gone; or this one, before its user had to sign in again */
   async function takeOver(other) {
-    const rows = (await all()).filter((row) => row.page === other && row.owner === owner);
-    for (const event of rows.sort((a, b) => a.addedAt - b.addedAt)) {
-      if (signal.aborted) return;
-      const isExpired = event.triedAt !== undefined && Date.now() - event.triedAt > KEY_VALID_MS;
-      // Until it is settled, it is in the database at any time.
-      if (isExpired) await remove(event.key);
-      else await save(event);
-      adopt(event, isExpired ? Promise.reject(new Error('expired')) : undefined);
+    // It may come back, and have events again.
+    if (other !== page) waitedFor.delete(other);
+    const left = (await all()).filter((row) => row.page === other && row.owner === owner);
+    for (const { key } of left.sort((a, b) => a.addedAt - b.addedAt)) {
+      await room();
+      // Another client of this page may send it.
+      if (signal.aborted || sending.has(key)) continue;
+      sending.add(key);
+      // From here on it is this page's. Until it is settled, it is in the database at any time.
+      const event = await move(key, other, {}).catch(() => undefined);
+      if (!event || signal.aborted) {
+        sending.delete(key);
+        continue;
+      }
+      kept.set(key, Promise.resolve(true));
+      channel.postMessage(page);
+      const { triedAt = Infinity } = event;
+      forgetAfter(key, adopt(event, Date.now() - triedAt > KEY_VALID_MS));
     }
   }
 
-  /** @param {Unsent} event */
-  async function save({ key, channel: name, type, data, addedAt, triedAt }) {
-    try {
-      const row = { key, channel: name, type, data, addedAt, triedAt, page, owner };
-      await run('readwrite', (table) => table.put(row));
-    } catch {
-      // No space, or storage was taken away. The event still waits in memory.
-    }
-    if (!hasTold && !signal.aborted) channel.postMessage(page);
-    hasTold = true;
+  /**
+   * Changes the row of an event, if a page still owns it, and makes it this page's.
+   * @param {string} key
+   * @param {string} from
+   * @param {Partial<Row>} change
+   * @returns {Promise<Row | undefined>}
+   */
+  const move = (key, from, change) =>
+    run('readwrite', (table, done) => {
+      const request = table.get(key);
+      request.onsuccess = () => {
+        if (request.result?.page !== from) return;
+        const row = { ...request.result, ...change, page };
+        table.put(row);
+        done(row);
+      };
+    });
+
+  /**
+   * @param {string} key
+   * @param {Promise<unknown>} sent
+   */
+  function forgetAfter(key, sent) {
+    const forget = () => {
+      sending.delete(key);
+      kept.delete(key);
+      void remove(key);
+    };
+    sent.then(forget, ({ code }) => {
+      // It stays for the user, or for the page that has it now.
+      if (signal.aborted || code === 'taken-over') sending.delete(key);
+      else forget();
+    });
   }
 
-  /** @param {string} key */
-  const remove = (key) => run('readwrite', (table) => table.delete(key)).catch(() => {});
+  /** No space, or storage was taken away. The event still waits in memory. */
+  function onFailure() {
+    if (!isTold && !signal.aborted) unkept();
+    isTold = true;
+    return false;
+  }
 
   channel.onmessage = ({ data }) => waitFor(String(data));
-  const rows = (await all()).sort((a, b) => b.addedAt - a.addedAt);
-  for (const [i, row] of rows.entries()) {
-    if (i >= MAX_KEPT || Date.now() - row.addedAt > MAX_AGE_MS) await remove(row.key);
-    else if (row.owner === owner) waitFor(row.page);
-  }
+  for (const row of rows) if (row.owner === owner) waitFor(row.page);
+  takeOver(page).catch(() => {});
 
   return {
     /**
@@ -137,22 +230,36 @@ export async function openStore(owner, adopt) {
      * @param {Unsent} event
      * @param {Promise<unknown>} sent
      */
-    async keep(event, sent) {
-      const forget = () => remove(event.key);
-      sent.then(forget, forget);
-      await save(event);
+    keep({ key, channel: name, type, data, addedAt, triedAt }, sent) {
+      sending.add(key);
+      forgetAfter(key, sent);
+      if (signal.aborted) return;
+      const row = { key, channel: name, type, data, addedAt, triedAt, page, owner };
+      const saved = run('readwrite', (table) => void table.put(row)).then(() => true);
+      kept.set(
+        key,
+        saved.catch(() => onFailure()),
+      );
+      // Others wait for the end of this page, whenever they were opened.
+      void saved.then(
+        () => signal.aborted || channel.postMessage(page),
+        () => {},
+      );
     },
 
-    /** Notes an attempt, before it is made. @param {Unsent} event */
-    async mark(event) {
-      event.triedAt ??= Date.now();
-      await save(event);
-    },
-
-    /** Another user is signed in: this one's events stay for them. */
-    close() {
-      controller.abort();
-      channel.close();
+    /**
+     * Notes an attempt, before it is made.
+     * @param {Unsent} event
+     * @returns {Promise<boolean>} false if another page has the event by now, since this one was frozen
+     */
+    async mark({ key, triedAt }) {
+      if (!(await kept.get(key))) return true;
+      try {
+        return Boolean(await move(key, page, { triedAt }));
+      } catch {
+        onFailure();
+        return true;
+      }
     },
   };
 }
@@ -176,10 +283,8 @@ function resultOf(request) {
  * @returns {Promise<T>} rejects after this time
  */
 function within(ms, promise) {
-  return Promise.race([
-    promise,
-    new Promise((_, reject) => {
-      setTimeout(() => reject(new Error('the database does not respond')), ms);
-    }),
-  ]);
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error('the database does not respond')), ms);
+    promise.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
 }

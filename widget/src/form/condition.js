@@ -1,11 +1,13 @@
 // Conditional display: Form.io's `conditional`, in its three forms. Without DOM.
 
 import { compileLogic } from './logic.js';
-import { list, record, string } from './text.js';
+import { list, record, sizeOf, string } from './text.js';
 import { getPath, parseDate, parseDay } from './value.js';
 
 const MAX_TERMS = 50;
 const MAX_NAME = 300;
+/** Characters of the value that a condition compares with, as JSON. */
+const MAX_VALUE = 1_000;
 
 /**
  * @typedef {import('./definition.js').Component} Component
@@ -22,9 +24,10 @@ const MAX_NAME = 300;
 
 /**
  * @param {unknown} source
+ * @param {import('./definition.js').Budget} budget
  * @returns {Condition | undefined | 'unread'} undefined: always shown
  */
-export function readCondition(source) {
+export function readCondition(source, budget) {
   const { show, when, eq, json, conjunction, conditions } = record(source);
   // Of several forms, Form.io lets the last in this order decide.
   if (conjunction && conditions) {
@@ -38,6 +41,8 @@ export function readCondition(source) {
         value,
       }));
     if (!Array.isArray(conditions) || conditions.length === 0) return undefined;
+    budget.terms -= terms.length;
+    if (budget.terms < 0 || terms.some(({ value }) => sizeOf(value) > MAX_VALUE)) return 'unread';
     return { kind: 'terms', terms, isAny: conjunction === 'any', isShown: isTrue(show) };
   }
   if (when) return { kind: 'equal', name: string(when, MAX_NAME), value: String(eq), isShown: String(show) === 'true' };

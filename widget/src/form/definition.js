@@ -8,6 +8,12 @@ import { MAX_LABEL, MAX_TEXT, list, number, plain, record, string } from './text
 
 export const MAX_COMPONENTS = 200;
 export const MAX_DEPTH = 8;
+export const MAX_FORM_OPTIONS = 1_000;
+/** Conditions of all components. Each is compared on every input. */
+export const MAX_FORM_TERMS = 500;
+/** Characters of all default values, as JSON. */
+export const MAX_FORM_VALUES = 8_192;
+const MAX_COLUMNS = 12;
 const MAX_KEY = 128;
 
 /**
@@ -28,7 +34,13 @@ const MAX_KEY = 128;
  * @property {import('./pattern.js').Pattern} [pattern]
  * @property {import('./logic.js').Rule} [logic] true: valid; a text: the message
  *
- * @typedef {'condition' | 'rule' | 'value'} Unread what of a component this renderer does not carry out
+ * @typedef {'condition' | 'rule' | 'value' | 'limit'} Unread what of a component this renderer does not carry out;
+ *   `limit`: something was left out
+ *
+ * @typedef {object} Budget what is left of what the components of a form may have together
+ * @property {number} options
+ * @property {number} terms of conditions
+ * @property {number} values characters of default values
  *
  * @typedef {object} Component
  * @property {string} type Form.io's, or `column`, `notice` (of an unknown type) and `limit` (of what was left out)
@@ -96,6 +108,8 @@ const FORBIDDEN_KEY = /(^|\.)(__proto__|constructor|prototype)(\.|$)/;
 export function parseForm(definition) {
   const source = record(definition);
   let left = MAX_COMPONENTS;
+  /** @type {Budget} */
+  const budget = { options: MAX_FORM_OPTIONS, terms: MAX_FORM_TERMS, values: MAX_FORM_VALUES };
 
   /**
    * @param {unknown} sources
@@ -123,16 +137,18 @@ export function parseForm(definition) {
    * @param {boolean} isHidden
    */
   const parse = (item, depth, isHidden) => {
-    const parsed = parseComponent(item);
+    const parsed = parseComponent(item, budget);
     parsed.isHidden ||= isHidden;
     if (parsed.type === 'columns') {
-      parsed.children = list(item.columns, 12).map((column) => {
+      parsed.children = list(item.columns, MAX_COLUMNS).map((column) => {
         const { width, components } = record(column);
         const child = component('column', 'layout');
         child.width = Math.min(12, Math.max(1, Math.round(number(width) ?? 6)));
         child.children = parseAll(components, depth + 1, parsed.isHidden);
         return child;
       });
+      if (Array.isArray(item.columns) && item.columns.length > MAX_COLUMNS)
+        parsed.children.push(component('limit', 'text'));
     } else if (parsed.kind === 'layout') {
       parsed.children = parseAll(item.components, depth + 1, parsed.isHidden);
     }
@@ -185,8 +201,11 @@ function component(type, kind) {
   };
 }
 
-/** @param {Record<string, unknown>} source */
-function parseComponent(source) {
+/**
+ * @param {Record<string, unknown>} source
+ * @param {Budget} budget
+ */
+function parseComponent(source, budget) {
   const type = string(source.type, MAX_KEY);
   const key = string(source.key, MAX_KEY + 1);
   const kind = Object.hasOwn(KINDS, type) ? KINDS[type] : undefined;
@@ -197,13 +216,13 @@ function parseComponent(source) {
   parsed.label = plain(source.label, MAX_LABEL) || plain(source.title, MAX_LABEL) || plain(source.legend, MAX_LABEL);
   parsed.isLabelHidden = source.hideLabel === true;
   parsed.isHidden = source.hidden === true;
-  readConditions(source, parsed);
+  readConditions(source, parsed, budget);
   if (!isKnown) return parsed;
   if (parsed.type === 'content') parsed.description = plain(source.html, MAX_TEXT);
   else if (parsed.type === 'htmlelement') parsed.description = plain(source.content, MAX_TEXT);
   else parsed.description = plain(source.description, MAX_TEXT) || plain(source.tooltip, MAX_TEXT);
   if (parsed.kind === 'button') readButton(source, parsed);
-  if (parsed.kind === 'input') readInput(source, parsed);
+  if (parsed.kind === 'input') readInput(source, parsed, budget);
   // The title of a panel is its label. A `label` of it is the builder's name for it.
   if (type === 'panel') parsed.label = plain(source.title, MAX_LABEL);
   if (type === 'fieldset') parsed.label = plain(source.legend, MAX_LABEL);
@@ -246,12 +265,13 @@ function isListed({ dataSrc, data }) {
 /**
  * @param {Record<string, unknown>} source
  * @param {Component} parsed
+ * @param {Budget} budget
  */
-function readConditions(source, parsed) {
+function readConditions(source, parsed, budget) {
   if (source.customConditional) parsed.unread.add('condition');
   // Actions that a trigger sets off, of which a trigger may be code.
   if (list(source.logic, 1).length > 0) parsed.unread.add('rule');
-  const condition = readCondition(source.conditional);
+  const condition = readCondition(source.conditional, budget);
   if (condition === 'unread') parsed.unread.add('condition');
   else parsed.condition = condition;
 }

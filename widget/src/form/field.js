@@ -139,6 +139,7 @@ export function notices({ unread }, strings) {
     condition: strings.formUnreadCondition,
     rule: strings.formUnreadRule,
     value: strings.formUnreadValue,
+    limit: strings.formUnreadLimit,
   };
   return [...unread].map((what) => texts[what]);
 }

@@ -2,12 +2,13 @@
 
 import { compileLogic } from './logic.js';
 import { compile } from './pattern.js';
-import { MAX_LABEL, MAX_TEXT, list, number, plain, record, string } from './text.js';
+import { MAX_LABEL, MAX_TEXT, list, number, plain, record, sizeOf, string } from './text.js';
 
 export const MAX_OPTIONS = 500;
 const MAX_JSON = 100_000;
 
 /**
+ * @typedef {import('./definition.js').Budget} Budget
  * @typedef {import('./definition.js').Component} Component
  * @typedef {import('./definition.js').Option} Option
  */
@@ -15,8 +16,9 @@ const MAX_JSON = 100_000;
 /**
  * @param {Record<string, unknown>} source
  * @param {Component} parsed
+ * @param {Budget} budget
  */
-export function readInput(source, parsed) {
+export function readInput(source, parsed, budget) {
   const data = record(source.data);
   parsed.placeholder = plain(source.placeholder, MAX_LABEL);
   parsed.prefix = plain(source.prefix, 40);
@@ -31,19 +33,43 @@ export function readInput(source, parsed) {
   parsed.isDayFirst = source.dayFirst === true;
   parsed.dataType = string(source.dataType, 20) || 'auto';
   parsed.options =
-    source.dataSrc === 'json' ? readJsonOptions(source, data.json) : readOptions(data.values ?? source.values);
-  parsed.initial = source.defaultValue;
+    source.dataSrc === 'json'
+      ? readJsonOptions(source, parsed, data.json)
+      : readOptions(parsed, data.values ?? source.values);
+  cutOptions(parsed, budget);
   if (source.calculateValue || source.customDefaultValue) parsed.unread.add('value');
+  const size = sizeOf(source.defaultValue);
+  if (size > budget.values) {
+    parsed.unread.add('value');
+    // Nobody would see that it is not sent.
+    if (parsed.type === 'hidden') Object.assign(parsed, { type: 'notice', kind: 'text' });
+  } else {
+    budget.values -= size;
+    parsed.initial = source.defaultValue;
+  }
   readRules(source, parsed);
   readMessages(source, parsed);
 }
 
 /**
+ * @param {Component} parsed
+ * @param {Budget} budget
+ */
+function cutOptions(parsed, budget) {
+  if (parsed.options.length > budget.options) {
+    parsed.options.length = budget.options;
+    parsed.unread.add('limit');
+  }
+  budget.options -= parsed.options.length;
+}
+
+/**
+ * @param {Component} parsed
  * @param {unknown} values
  * @returns {Option[]}
  */
-function readOptions(values) {
-  return list(values, MAX_OPTIONS).map((item) => {
+function readOptions(parsed, values) {
+  return listOptions(parsed, values).map((item) => {
     const { label, value } = record(item);
     return { label: plain(label, MAX_LABEL) || string(value, MAX_LABEL), value: isScalar(value) ? value : '' };
   });
@@ -52,25 +78,36 @@ function readOptions(values) {
 /**
  * Options as a JSON text or array of any items. A template such as `{{ item.name }}` names the property that is shown.
  * @param {Record<string, unknown>} source
+ * @param {Component} parsed
  * @param {unknown} json
  * @returns {Option[]}
  */
-function readJsonOptions({ template, valueProperty }, json) {
+function readJsonOptions({ template, valueProperty }, parsed, json) {
   let items = json;
-  if (typeof json === 'string' && json.length <= MAX_JSON) {
+  if (typeof json === 'string') {
     try {
-      items = JSON.parse(json);
+      items = json.length <= MAX_JSON && JSON.parse(json);
     } catch {
-      items = [];
+      items = undefined;
     }
+    if (!Array.isArray(items)) parsed.unread.add('limit');
   }
   const shown = /\{\{\s*item\.(\w+)\s*\}\}/.exec(string(template, MAX_TEXT))?.[1] ?? 'label';
   const stored = string(valueProperty, MAX_LABEL);
-  return list(items, MAX_OPTIONS).map((item) => {
+  return listOptions(parsed, items).map((item) => {
     if (isScalar(item)) return { label: string(item, MAX_LABEL), value: item };
     const fields = record(item);
     return { label: plain(fields[shown], MAX_LABEL), value: stored ? fields[stored] : item };
   });
+}
+
+/**
+ * @param {Component} parsed
+ * @param {unknown} items
+ */
+function listOptions({ unread }, items) {
+  if (Array.isArray(items) && items.length > MAX_OPTIONS) unread.add('limit');
+  return list(items, MAX_OPTIONS);
 }
 
 /** @param {unknown} value */

@@ -2,7 +2,7 @@
 // a short text. Accepted is what has a bound on its attempts that can be computed. The bound limits a text's length.
 
 const MAX_LENGTH = 250;
-const MAX_ATTEMPTS = 1e7;
+const MAX_ATTEMPTS = 1e5;
 /** Texts up to this length must be testable. */
 const MIN_TEXT_LENGTH = 40;
 const MAX_TEXT_LENGTH = 10_000;

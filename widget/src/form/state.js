@@ -1,6 +1,7 @@
 // What a form's values mean: which components are shown, and the data to submit. Without DOM.
 
 import { isMet } from './condition.js';
+import { refillSteps } from './logic.js';
 import { normalize, setPath, toSubmitted } from './value.js';
 
 /**
@@ -42,6 +43,7 @@ export function initialValues(components, read = (input) => input.initial) {
  * @returns {State}
  */
 export function evaluate({ components }, values) {
+  refillSteps();
   /** @type {Map<string, Component>} */
   const inputs = new Map();
   for (const input of values.keys()) if (!inputs.has(input.key)) inputs.set(input.key, input);

@@ -6,6 +6,7 @@ export const FORM_STRINGS = {
   formSending: 'Sending…',
   formSent: 'Your answers were sent.',
   formFailed: 'Your answers were not sent. Please try again.',
+  formTooLong: 'Your answers are too long to be sent. Please shorten them.',
   formMarked: 'Answers to questions marked with * are required.',
   formIsRequired: 'required',
   formChoose: 'Please choose',
@@ -34,6 +35,7 @@ export const FORM_STRINGS = {
   formUnreadCondition: 'It can’t be determined here whether this applies to you. If it does not, leave it empty.',
   formUnreadRule: 'This answer is checked after you have sent it.',
   formUnreadValue: 'This value is not filled in automatically here.',
+  formUnreadLimit: 'Part of this can’t be shown here.',
 };
 
 /** @typedef {typeof FORM_STRINGS} FormStrings */

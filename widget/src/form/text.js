@@ -42,17 +42,30 @@ export function number(value) {
   return typeof parsed === 'number' && Number.isFinite(parsed) ? parsed : undefined;
 }
 
+/**
+ * @param {unknown} value
+ * @returns {number} characters of its JSON; Infinity if it has none
+ */
+export function sizeOf(value) {
+  try {
+    return value === undefined ? 0 : JSON.stringify(value).length;
+  } catch {
+    return Infinity;
+  }
+}
+
 /** @type {Record<string, string>} */
 const ENTITIES = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'", nbsp: '\u00a0' };
 
 /**
  * Text of what may be HTML. Form.io allows HTML in labels and descriptions; here the tags are dropped. The result is
- * only ever made a text node, so what this misses is shown as it is written.
+ * only ever made a text node, so what this misses is shown as it is written. What is cut off ends in an ellipsis.
  * @param {unknown} value
  * @param {number} max characters
  */
 export function plain(value, max) {
-  return string(value, max)
+  const text = string(value, max + 1);
+  return (text.length > max ? `${text.slice(0, max - 1)}…` : text)
     .replace(/<\/?[a-z][^>]*>/gi, ' ')
     .replace(/&(amp|lt|gt|quot|apos|nbsp);/g, (whole, name) => ENTITIES[name] ?? whole)
     .replace(/[^\S\n]+/g, ' ')

@@ -1,5 +1,6 @@
 // Validates answers as Form.io does. Without DOM.
 
+import { refillSteps } from './logic.js';
 import { hasValue, parseDate, parseDay } from './value.js';
 
 /**
@@ -17,6 +18,7 @@ import { hasValue, parseDate, parseDay } from './value.js';
 export function validate(values, state) {
   /** @type {Map<Component, Failure>} */
   const failures = new Map();
+  refillSteps();
   for (const [component, value] of values) {
     const failure = validateComponent(component, value, state);
     if (failure) failures.set(component, failure);

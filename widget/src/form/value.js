@@ -147,7 +147,7 @@ export function getPath(data, path) {
 export function setPath(data, path, value) {
   let place = data;
   for (const name of path.slice(0, -1)) {
-    const next = record(place[name]);
+    const next = record(Object.hasOwn(place, name) ? place[name] : undefined);
     place[name] = next;
     place = next;
   }

@@ -1,5 +1,6 @@
 // A rendered form: builds the fields, shows those that apply, tells what is wrong, and hands over the answers.
 
+import { keepTyping } from '../composer.js';
 import { element } from '../dom.js';
 import { fill } from '../strings.js';
 import { parseForm } from './definition.js';
@@ -18,6 +19,8 @@ import { validate, validateComponent } from './validation.js';
 const PARTS =
   'form,form-title,form-field,form-label,form-description,form-input,form-option,form-error,form-notice,form-panel,' +
   'form-columns,form-submit,form-reset,form-status';
+/** The edge takes no larger event. */
+const MAX_EVENT_BYTES = 64 * 1024;
 /** @type {CSSStyleSheet | undefined} */
 let sheet;
 
@@ -72,6 +75,11 @@ export class FormView {
     this.element.remove();
   }
 
+  /** Where the answers are not asked for any more. */
+  focus() {
+    this.#status.focus();
+  }
+
   #build() {
     const { title, components } = this.#form;
     const all = flatten(components);
@@ -87,6 +95,8 @@ export class FormView {
     if (all.some(({ rules, isHidden }) => rules.required && !isHidden))
       form.append(element('p', { class: 'hint' }, this.#strings.formMarked));
     form.append(...content, this.#status, this.#announcer);
+    // As in the composer.
+    form.onkeydown = form.onkeyup = form.onkeypress = keepTyping;
     form.addEventListener('pointerdown', () => this.#onPress());
     form.addEventListener('submit', (event) => {
       event.preventDefault();
@@ -181,10 +191,12 @@ export class FormView {
   }
 
   #onPress() {
+    const ended = new AbortController();
+    const { signal } = ended;
     this.#press = new Promise((resolve) => {
-      for (const end of ['pointerup', 'pointercancel'])
-        // The click follows in the same task.
-        addEventListener(end, () => setTimeout(resolve), { once: true });
+      // The click follows in the same task.
+      signal.addEventListener('abort', () => setTimeout(resolve), { once: true });
+      for (const end of ['pointerup', 'pointercancel']) addEventListener(end, () => ended.abort(), { signal });
     });
   }
 
@@ -269,10 +281,16 @@ export class FormView {
 
   /** @param {Record<string, unknown>} data */
   async #send(data) {
+    /** @type {import('./renderer.js').FormEvent} */
+    const event = { type: 'form', data: { form: this.#id, submission: { data } } };
+    if (new TextEncoder().encode(JSON.stringify(event)).length > MAX_EVENT_BYTES) {
+      this.#say(this.#strings.formTooLong, true);
+      return;
+    }
     this.#isBusy = true;
     this.#say(this.#strings.formSending);
     try {
-      await this.#options.onSubmit({ type: 'form', data: { form: this.#id, submission: { data } } });
+      await this.#options.onSubmit(event);
     } catch {
       this.#say(this.#strings.formFailed, true);
       return;
@@ -282,7 +300,7 @@ export class FormView {
     const hadFocus = this.#node.contains(/** @type {ShadowRoot} */ (this.#node.getRootNode()).activeElement);
     this.#showSent();
     // The button that had the focus is gone.
-    if (hadFocus) this.#status.focus();
+    if (hadFocus) this.focus();
   }
 
   #showSent() {

@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, mock, test } from 'node:test';
+
+import { MAX_TRY_MS, createSender } from '../src/client/sender.js';
+
+/** @typedef {import('../src/client/store.js').Unsent} Unsent */
+
+const ADA = { id: 'github:1', name: 'Ada' };
+
+/**
+ * A sender whose surroundings a test holds up and changes.
+ * @param {{ confirm?: () => Promise<unknown>, mark?: () => Promise<boolean>, answer?: () => Promise<Response> }} [stubs]
+ */
+function senderOf({ confirm = async () => true, mark = async () => true, answer } = {}) {
+  const ending = new AbortController();
+  /** @type {string[]} */
+  const log = [];
+  /** @type {import('../src/client/store.js').Queue | undefined} */
+  let queue;
+  /** @type {Promise<unknown>[]} */
+  const adopted = [];
+  const sender = createSender(
+    'https://edge.example',
+    ADA,
+    async (_path, init) => {
+      const headers = new Headers(init?.headers);
+      log.push(`post ${headers.get('Idempotency-Key')} as ${headers.get('X-Causeway-User')}`);
+      return (await answer?.()) ?? Response.json({ id: 'in-1' }, { status: 202 });
+    },
+    ending.signal,
+    confirm,
+    () => {},
+    (_event, sent) => adopted.push(sent),
+    () => log.push('unkept'),
+    async (owner, given) => {
+      queue = given;
+      return {
+        keep: ({ key }) => void log.push(`keep ${key} of ${owner}`),
+        mark: ({ key }) => {
+          log.push(`mark ${key} of ${owner}`);
+          return mark();
+        },
+      };
+    },
+  );
+  /** @param {string} key @returns {Unsent} */
+  const event = (key) => ({ key, channel: 'chat', type: 'message', data: { text: key }, addedAt: 0 });
+  const send = (/** @type {string} */ key) => codeOf(sender.send(event(key)));
+  const posts = () => log.filter((line) => line.startsWith('post'));
+  return { sender, ending, log, posts, event, send, adopted, queue: () => /** @type {any} */ (queue) };
+}
+
+/** @param {Promise<unknown>} promise @returns {Promise<unknown>} what it was settled with */
+const codeOf = (promise) => promise.catch(({ code }) => code);
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+/** @returns {{ promise: Promise<any>, resolve: (value: any) => void }} */
+function gate() {
+  let resolve = (/** @type {any} */ _value) => {};
+  const promise = new Promise((done) => (resolve = done));
+  return { promise, resolve };
+}
+
+describe("a user's events", () => {
+  test('are kept and posted in their name', async () => {
+    const { send, log } = senderOf();
+    assert.deepEqual(await send('a'), { id: 'in-1' });
+    assert.deepEqual(log, [
+      'keep a of https://edge.example github:1',
+      'mark a of https://edge.example github:1',
+      'post a as github:1',
+    ]);
+  });
+
+  for (const held of ['confirm', 'mark'])
+    test(`are neither posted nor written if the user changes during ${held}`, async () => {
+      const { promise, resolve } = gate();
+      const { send, ending, log, posts } = senderOf({ [held]: () => promise });
+      const sent = send('a');
+      await turn();
+      const before = log.length;
+      ending.abort();
+      resolve(true);
+      assert.equal(await sent, 'user-changed');
+      await turn();
+      assert.deepEqual(posts(), []);
+      assert.equal(log.length, before);
+    });
+
+  test('are rejected if they come after the change, also those of a page that is gone', async () => {
+    const { send, ending, posts, queue, event } = senderOf();
+    await turn();
+    ending.abort();
+    assert.equal(await send('a'), 'user-changed');
+    assert.equal(await codeOf(queue().adopt(event('b'), false)), 'user-changed');
+    await turn();
+    assert.deepEqual(posts(), []);
+  });
+
+  for (const held of ['confirm', 'mark'])
+    test(`are not posted if they are cancelled during ${held}`, async () => {
+      const { promise, resolve } = gate();
+      const { sender, send, posts } = senderOf({ [held]: () => promise });
+      const sent = send('a');
+      const next = send('b');
+      await turn();
+      sender.cancel('a');
+      resolve(true);
+      assert.equal(await sent, 'cancelled');
+      await next;
+      assert.deepEqual(posts(), ['post b as github:1']);
+    });
+
+  test('are not posted by a page whose events another page has taken over', async () => {
+    const { send, posts } = senderOf({ mark: async () => false });
+    assert.equal(await send('a'), 'taken-over');
+    assert.deepEqual(posts(), []);
+  });
+
+  test('are adopted only while there is room', async () => {
+    const { promise, resolve } = gate();
+    const { send, queue } = senderOf({ confirm: () => promise });
+    const sent = Array.from({ length: 25 }, (_, i) => send(`${i}`));
+    let hasRoom = false;
+    void queue()
+      .room()
+      .then(() => (hasRoom = true));
+    await turn();
+    assert.ok(!hasRoom);
+    resolve(true);
+    await Promise.all(sent);
+    await turn();
+    assert.ok(hasRoom);
+  });
+
+  test('that may have been accepted long ago are told as expired', async () => {
+    const { adopted, queue, event, posts } = senderOf();
+    await turn();
+    void queue().adopt(event('a'), true);
+    assert.equal(await codeOf(/** @type {Promise<unknown>} */ (adopted[0])), 'expired');
+    assert.deepEqual(posts(), []);
+  });
+});
+
+describe('an event that is tried for long', () => {
+  beforeEach(() => mock.timers.enable({ apis: ['Date', 'setTimeout'] }));
+  afterEach(() => mock.timers.reset());
+
+  test('expires before the edge forgets its key', async () => {
+    const { promise, resolve } = gate();
+    let attempts = 0;
+    const confirm = async () => (attempts += 1) < 2 || promise;
+    const { send, posts } = senderOf({ confirm, answer: () => Promise.reject(new Error('offline')) });
+    const sent = send('a');
+    await turn();
+    mock.timers.tick(MAX_TRY_MS + 1);
+    resolve(true);
+    assert.equal(await sent, 'expired');
+    assert.equal(posts().length, 1);
+  });
+});
