@@ -39,10 +39,16 @@ async fn main() -> ExitCode {
 /// Says whether the bridge would start. It connects to nothing.
 fn check() -> ExitCode {
     match Config::from_env() {
-        Ok(config) => {
-            eprintln!("channels: {:?}", config.channels);
-            ExitCode::SUCCESS
-        }
+        Ok(config) => match Exporter::check_env() {
+            Ok(()) => {
+                eprintln!("channels: {:?}", config.channels);
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("{error}");
+                ExitCode::FAILURE
+            }
+        },
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE

@@ -141,11 +141,17 @@ pub async fn run(
         tasks.clone(),
     );
     let channels = OutboundChannel::all(&config.channels, &echo_keys);
-    let replays =
-        Arc::new(Replays::new(replay_kafka, Arc::clone(&sink), Arc::clone(&topics), channels.clone(), tuning.replay));
+    let replays = Arc::new(Replays::new(
+        Arc::clone(&replay_kafka),
+        Arc::clone(&sink),
+        Arc::clone(&topics),
+        channels.clone(),
+        tuning.replay,
+    ));
     let streams = redis.map(|store| Arc::new(store.streams(tuning.feed, &metrics, &replays)));
     let dependencies = outbound::Dependencies {
         kafka,
+        replay_kafka,
         sink,
         topics: Arc::clone(&topics),
         dead_letters,

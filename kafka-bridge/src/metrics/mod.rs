@@ -88,6 +88,8 @@ pub struct Metrics {
     pub waiting_users: IntGauge,
     /// Users whose records were given up, and who have received nothing since.
     pub parked_users: IntGauge,
+    /// Claims of partitions for which not all dead letters of parked users could be read.
+    pub incomplete_parked_reads: IntCounter,
     /// Delivery requests in flight.
     pub deliveries_in_flight: IntGauge,
     /// Gaps on their way to users' buffers, by reason.
@@ -235,6 +237,10 @@ impl Metrics {
             parked_users: make.gauge(
                 "causeway_parked_users",
                 "Users whose records were given up, and who have received nothing since.",
+            )?,
+            incomplete_parked_reads: make.counter(
+                "causeway_incomplete_parked_reads_total",
+                "Partitions claimed without all dead letters of parked users. Some of those may hear of no gap.",
             )?,
             deliveries_in_flight: make.gauge("causeway_deliveries_in_flight", "Delivery requests in flight.")?,
             gaps: make.counters_of(

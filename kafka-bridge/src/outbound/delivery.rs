@@ -156,12 +156,17 @@ impl Delivery {
         let source = &partition.source;
         for (subject, last_offset) in parked {
             let hole = partition.last_hole.before(&subject, source.epoch, last_offset);
-            let hole = hole.map(|hole| (hole.last_offset, hole.reason));
+            let hole = hole.map(|hole| {
+                self.count_gap(hole.reason);
+                (hole.last_offset, hole.reason)
+            });
+            // The gap itself was counted by the instance that parked the user.
             for (offset, reason) in hole.into_iter().chain([(last_offset, ResetReason::Parked)]) {
                 let gap = Entry::gap(partition.id, source, offset, reason);
                 partition.reservation.add(gap.meta.bytes);
                 state.router.push(subject.clone(), gap);
             }
+            state.router.set_parked(&subject);
         }
         self.apply(&mut state);
         drop(state);

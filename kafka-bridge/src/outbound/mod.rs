@@ -113,7 +113,10 @@ pub struct Settings {
 pub struct Dependencies {
     /// Where records are read.
     pub kafka: Arc<dyn KafkaIo>,
-    /// Where they are delivered.
+    /// Where dead letters are read. Not on the connections of the records: a topic of dead letters that fails must not
+    /// hold up those.
+    pub replay_kafka: Arc<dyn KafkaIo>,
+    /// Where records are delivered.
     pub sink: Arc<dyn Sink>,
     /// The topics' numbers of partitions.
     pub topics: Arc<Topics>,
@@ -162,7 +165,8 @@ impl Outbound {
 
     /// One sender, and a supervisor for each channel.
     fn start(&self, stop: &CancellationToken) -> JoinSet<Result<(), tokio::task::JoinError>> {
-        let Dependencies { kafka, sink, topics, dead_letters, metrics, spans, health } = &self.dependencies;
+        let Dependencies { kafka, replay_kafka, sink, topics, dead_letters, metrics, spans, health } =
+            &self.dependencies;
         let counted = (Arc::clone(metrics), spans.clone());
         let delivery = Arc::new(Delivery::new(Arc::clone(sink), counted, Arc::clone(health)));
         let budget = Arc::new(MemoryBudget::default());
@@ -175,7 +179,7 @@ impl Outbound {
                 dead_letters: Arc::clone(dead_letters),
                 metrics: Arc::clone(metrics),
                 rules: Arc::clone(rules),
-                parked: ParkedUsers::default(),
+                parked: ParkedUsers::new(Arc::clone(replay_kafka), metrics.incomplete_parked_reads.clone()),
             });
             let survey = Survey { shared: Arc::clone(&shared), channel: channel.clone(), topic: topic.clone() };
             let supervisor = Supervisor {

@@ -33,7 +33,7 @@ impl PartitionReader {
     pub(super) async fn read(self, start: PartitionStart, stored: Checkpoint, stop: CancellationToken) -> Exit {
         let Self { shared, delivery, budget, bridge_stop } = self;
         let next_offset = start.next_offset;
-        let parked = stop.run_until_cancelled(shared.parked.of(&*shared.kafka, &start)).await.unwrap_or_default();
+        let parked = stop.run_until_cancelled(shared.parked.of(&start)).await.unwrap_or_default();
         let (partition, queue) = Partition::new(delivery.next_id(), start, budget.reserve(), &shared.metrics);
         let partition = Arc::new(partition);
         let added = Added::new(&delivery, &partition);

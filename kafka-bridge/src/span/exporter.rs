@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use opentelemetry::{Key, KeyValue, trace::TracerProvider as _};
-use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _};
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::{
     Resource,
     trace::{Sampler, SdkTracerProvider},
@@ -17,6 +17,10 @@ use super::Spans;
 
 /// The longest time for the last spans at the end.
 const LAST_EXPORT: Duration = Duration::from_secs(3);
+
+/// The longest time for a request to the collector, if no variable sets one. OpenTelemetry's default.
+const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"];
 
 const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
 const PROTOCOLS: [&str; 2] = ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"];
@@ -34,6 +38,9 @@ pub enum ExporterError {
     /// A variable is wrong.
     #[error("OTEL_EXPORTER_OTLP_*: {0}")]
     Build(#[from] ExporterBuildError),
+    /// There is no HTTP client.
+    #[error("no HTTP client for the collector: {0}")]
+    Client(String),
 }
 
 /// Exports spans until it is shut down.
@@ -46,11 +53,18 @@ impl Exporter {
     /// # Errors
     /// [`ExporterError`] if a variable is wrong.
     pub fn from_env() -> Result<Option<Self>, ExporterError> {
-        let env = |key: &str| std::env::var(key).ok();
         if !is_enabled(env)? {
             return Ok(None);
         }
-        Self::build(None, env("OTEL_TRACES_SAMPLER").is_some()).map(Some)
+        Self::build(None, set(env, "OTEL_TRACES_SAMPLER").is_some()).map(Some)
+    }
+
+    /// Whether [`Exporter::from_env`] would refuse the environment, as far as that can be told without building one.
+    ///
+    /// # Errors
+    /// [`ExporterError`] if a variable is wrong.
+    pub fn check_env() -> Result<(), ExporterError> {
+        is_enabled(env).map(drop)
     }
 
     /// Sends to this address, with the defaults for everything else.
@@ -64,7 +78,7 @@ impl Exporter {
     fn build(url: Option<&str>, has_sampler: bool) -> Result<Self, ExporterError> {
         // Fails only if a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut exporter = SpanExporter::builder().with_http();
+        let mut exporter = SpanExporter::builder().with_http().with_http_client(client()?);
         if let Some(url) = url {
             exporter = exporter.with_endpoint(url);
         }
@@ -92,9 +106,30 @@ impl Exporter {
     }
 }
 
+/// A client that follows no redirect: the headers of `OTEL_EXPORTER_OTLP_HEADERS`, which may have a key, are for the
+/// collector alone. It is made by a thread of its own, because a blocking client can't be made where tasks run.
+fn client() -> Result<reqwest::blocking::Client, ExporterError> {
+    let timeout_ms = TIMEOUTS.into_iter().find_map(|key| set(env, key)?.trim().parse().ok());
+    let timeout = timeout_ms.map_or(TIMEOUT, Duration::from_millis);
+    let build = move || {
+        reqwest::blocking::Client::builder().timeout(timeout).redirect(reqwest::redirect::Policy::none()).build()
+    };
+    let built = std::thread::spawn(build).join().map_err(|_| ExporterError::Client("its thread ended".to_owned()))?;
+    built.map_err(|error| ExporterError::Client(error.to_string()))
+}
+
+fn env(key: &str) -> Option<String> {
+    std::env::var(key).ok()
+}
+
+/// A variable's value. An empty one counts as not set.
+fn set(env: impl Fn(&str) -> Option<String>, key: &str) -> Option<String> {
+    env(key).filter(|value| !value.trim().is_empty())
+}
+
 /// Whether a collector is named, and nothing turns traces off.
 fn is_enabled(env: impl Fn(&str) -> Option<String>) -> Result<bool, ExporterError> {
-    let set = |key: &str| env(key).filter(|value| !value.trim().is_empty());
+    let set = |key: &str| set(&env, key);
     let is_off = set("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"))
         || set("OTEL_TRACES_EXPORTER").is_some_and(|value| value == "none");
     if is_off || ENDPOINTS.iter().all(|key| set(key).is_none()) {

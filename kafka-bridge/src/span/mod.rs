@@ -38,7 +38,8 @@ pub(crate) struct Destination<'a> {
 }
 
 impl Spans {
-    /// Begins to write a record. `parent` is the `traceparent` of its event.
+    /// Begins to write a record. `parent` is the `traceparent` of its event. `None` if the sampler leaves the trace out:
+    /// then the record keeps the event's, because a span that nobody records must not be its parent.
     pub(crate) fn send(&self, parent: Option<&str>, to: Destination<'_>) -> Option<SendSpan> {
         let (tracer, parent) = (self.0.as_ref()?, remote(parent?)?);
         let builder = tracer
@@ -46,7 +47,7 @@ impl Spans {
             .with_kind(SpanKind::Producer)
             .with_attributes(attributes("send", "send", to));
         let parent = Context::new().with_remote_span_context(parent);
-        Some(SendSpan(builder.start_with_context(tracer, &parent)))
+        Some(SendSpan(builder.start_with_context(tracer, &parent))).filter(|span| span.0.is_recording())
     }
 
     /// A record was read. `traceparent` is its own.
@@ -130,4 +131,24 @@ fn remote(traceparent: &str) -> Option<SpanContext> {
     let headers = HashMap::from([(TRACEPARENT_HEADER.to_owned(), traceparent.to_owned())]);
     let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &headers);
     Some(context.span().span_context().clone()).filter(SpanContext::is_valid)
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::TracerProvider as _;
+    use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+
+    use super::*;
+
+    #[test]
+    fn a_record_of_a_trace_that_is_not_sampled_keeps_the_trace_of_its_event() {
+        let sent = |sampler| {
+            let tracer = SdkTracerProvider::builder().with_sampler(sampler).build().tracer("test");
+            let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+            Spans(Some(tracer)).send(Some(parent), Destination { topic: "chat.inbound", partition: 0 })
+        };
+        assert!(sent(Sampler::AlwaysOff).is_none());
+        let traceparent = sent(Sampler::AlwaysOn).unwrap().traceparent();
+        assert!(traceparent.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-") && traceparent.ends_with("-01"));
+    }
 }

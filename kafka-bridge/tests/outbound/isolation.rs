@@ -35,12 +35,23 @@ impl Delivering {
     }
 
     fn start_channels(kafka: &Arc<MemoryKafka>, sink: &Arc<MemorySink>, channels: &[(&str, &str)]) -> Self {
+        Self::start_with(kafka, kafka, sink, channels)
+    }
+
+    /// Dead letters are read with a client of their own.
+    pub(super) fn start_with(
+        kafka: &Arc<MemoryKafka>,
+        replay_kafka: &Arc<MemoryKafka>,
+        sink: &Arc<MemorySink>,
+        channels: &[(&str, &str)],
+    ) -> Self {
         let io: Arc<dyn KafkaIo> = Arc::clone(kafka) as _;
         let metrics = Arc::new(Metrics::new().unwrap());
         let topics = Arc::new(Topics::new(Arc::clone(&io), 1));
         let dead_letters = Arc::new(DeadLetters::new(Arc::clone(&io), Arc::clone(&topics), Arc::clone(&metrics)));
         let dependencies = Dependencies {
             kafka: io,
+            replay_kafka: Arc::clone(replay_kafka) as _,
             sink: Arc::clone(sink) as _,
             topics,
             dead_letters,

@@ -3,6 +3,7 @@
 //! - [`delivery`]: batching, retries and several bridges.
 //! - [`dead_letter`]: poison records, and records that the edge refuses.
 //! - [`isolation`]: users and partitions that fail hold up nobody else. With paused time, on a sink in memory.
+//! - [`parked`]: users who were parked before a partition was claimed.
 //! - [`bound`]: many users in one partition.
 //! - [`topic`]: topics that are recreated, grown, trimmed or truncated, and lost checkpoints.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
@@ -11,6 +12,7 @@ mod bound;
 mod dead_letter;
 mod delivery;
 mod isolation;
+mod parked;
 #[path = "../support/mod.rs"]
 mod support;
 mod topic;

@@ -19,6 +19,10 @@ struct State {
     produce_failures: VecDeque<KafkaError>,
     /// Partitions without a leader.
     leaderless: BTreeSet<(String, i32)>,
+    /// How long a fetch of a topic takes.
+    slow: BTreeMap<String, Duration>,
+    /// How many more fetches of a topic find nothing.
+    empty_fetches: BTreeMap<String, usize>,
     down: bool,
     produces: usize,
     in_flight: BTreeMap<(String, i32), usize>,
@@ -158,6 +162,16 @@ impl MemoryKafka {
         }
     }
 
+    /// From now on every fetch of a topic takes so long.
+    pub fn slow_down(&self, topic: &str, by: Duration) {
+        self.state().slow.insert(topic.to_owned(), by);
+    }
+
+    /// The next fetches of a topic find nothing, as those of a client do that has just begun with it.
+    pub fn empty_fetches(&self, topic: &str, count: usize) {
+        self.state().empty_fetches.insert(topic.to_owned(), count);
+    }
+
     pub fn recreate(&self, topic: &str, partitions: usize) {
         self.state().topics.insert(topic.to_owned(), vec![Partition::default(); partitions]);
         self.appended.notify_waiters();
@@ -264,6 +278,14 @@ impl KafkaIo for MemoryKafka {
     }
 
     async fn fetch(&self, topic: &str, partition: i32, offset: i64) -> Result<Fetched, KafkaError> {
+        let slow = self.state().slow.get(topic).copied();
+        if let Some(slow) = slow {
+            tokio::time::sleep(slow).await;
+        }
+        if let Some(left @ 1..) = self.state().empty_fetches.get_mut(topic) {
+            *left -= 1;
+            return Ok(Fetched { items: Vec::new(), next_offset: offset });
+        }
         let appended = self.appended.notified();
         let fetched = self.state().fetch(topic, partition, offset)?;
         if !fetched.items.is_empty() {

@@ -90,6 +90,7 @@ async fn counters_that_alerts_watch_are_there_before_they_count() {
         "causeway_produce_failures_total{reason=\"timeout\"} 0",
         "causeway_stream_resets_total{reason=\"out_of_buffer\"} 0",
         "causeway_kafka_rebuilds_total 0",
+        "causeway_incomplete_parked_reads_total 0",
         "causeway_replans_total{topic=\"chat.outbound\"} 0",
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");

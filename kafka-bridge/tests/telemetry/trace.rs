@@ -202,3 +202,26 @@ async fn a_collector_that_hangs_holds_up_neither_events_nor_deliveries_nor_the_e
     exporter.shutdown().await;
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
+
+#[tokio::test]
+async fn spans_and_their_headers_go_to_no_other_place_that_a_collector_names() {
+    let (kafka, edge, elsewhere) = (kafka(), Edge::start().await, Collector::start().await);
+    let asked = Arc::new(Mutex::new(0));
+    let redirect = {
+        let (asked, url) = (Arc::clone(&asked), elsewhere.url.clone());
+        move || {
+            *asked.lock().unwrap() += 1;
+            std::future::ready(axum::response::Redirect::temporary(&url))
+        }
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let exporter = Exporter::to(&format!("http://{}/v1/traces", listener.local_addr().unwrap())).unwrap();
+    let router = Router::new().route("/v1/traces", post(redirect));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let bridge = Bridge::traced(kafka, &edge.url, &[], tuning(), exporter.spans()).await;
+    bridge.post(traced("e1", "x")).await.unwrap().accepted();
+    bridge.stop().await;
+    exporter.shutdown().await;
+    assert!(*asked.lock().unwrap() > 0);
+    assert!(elsewhere.spans().is_empty());
+}

@@ -121,7 +121,7 @@ fn checked_endpoints(provider: &Provider, metadata: &Metadata, configured: &Url)
         jwks: Some(required(&metadata.jwks_uri)?),
         userinfo: optional(&metadata.userinfo_endpoint)?,
         revocation: optional(&metadata.revocation_endpoint)?,
-        end_session: optional(&metadata.end_session_endpoint)?.filter(|_| provider.ends_session),
+        end_session: if provider.ends_session { optional(&metadata.end_session_endpoint)? } else { None },
         pushed_authorization,
         sends_iss: metadata.authorization_response_iss_parameter_supported,
     })

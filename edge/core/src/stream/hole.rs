@@ -24,8 +24,10 @@ use crate::{
 
 /// How long the bridge may take.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// How long an answer is believed, or that there was none.
+/// How long an answer is believed.
 const BELIEVED_FOR: Duration = Duration::from_secs(10);
+/// How long the bridge is not asked again after a failure.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The most partitions that are remembered. A client may name any number.
 const MAX_PARTITIONS: usize = 256;
 /// The longest answer.
@@ -45,7 +47,7 @@ impl Holes {
     /// The gap that a client with this position has not heard of, if there is one.
     ///
     /// # Errors
-    /// The bridge did not answer. It is not asked again for a while.
+    /// The bridge did not answer, and no hole is known. It is not asked again for a moment.
     pub(crate) async fn after<P: Clock + HttpClient>(
         &self,
         bridge: &Bridge<'_, P>,
@@ -53,24 +55,36 @@ impl Holes {
     ) -> Result<Option<Slice>, Unavailable> {
         let key = (cursor.channel.clone(), cursor.partition);
         let now_ms = bridge.platform.now_ms();
-        let known = self.0.borrow().get(&key).filter(|known| now_ms < known.until_ms).map(|known| known.slice.clone());
-        let slice = match known {
-            Some(slice) => slice,
-            None => {
-                let asked = within(bridge.platform, TIMEOUT, Dependency::Bridge, ask(bridge, cursor)).await;
-                let slice = asked.as_ref().ok().cloned().flatten();
-                let mut all = self.0.borrow_mut();
-                if all.len() >= MAX_PARTITIONS
-                    && let Some(oldest) = all.iter().min_by_key(|(_, known)| known.until_ms).map(|(key, _)| key.clone())
-                {
-                    all.remove(&oldest);
-                }
-                all.insert(key, Known { slice, until_ms: now_ms.saturating_add(millis(BELIEVED_FOR)) });
-                asked?
-            }
-        };
         let is_after = |slice: &Slice| slice.items.iter().any(|item| slice.source.at(item.offset) > cursor.position);
-        Ok(slice.filter(is_after))
+        let known = self.0.borrow().get(&key).filter(|known| now_ms < known.until_ms).map(|known| known.slice.clone());
+        if let Some(slice) = known {
+            return Ok(slice.filter(is_after));
+        }
+        let asked = within(bridge.platform, TIMEOUT, Dependency::Bridge, ask(bridge, cursor)).await;
+        let now_ms = bridge.platform.now_ms();
+        match asked {
+            Ok(slice) => {
+                self.remember(key, slice.clone(), now_ms.saturating_add(millis(BELIEVED_FOR)));
+                Ok(slice.filter(is_after))
+            }
+            // A hole that is known is still one.
+            Err(failure) => {
+                let slice = self.0.borrow().get(&key).and_then(|known| known.slice.clone());
+                self.remember(key, slice.clone(), now_ms.saturating_add(millis(RETRY_AFTER)));
+                slice.filter(is_after).map(Some).ok_or(failure)
+            }
+        }
+    }
+
+    fn remember(&self, key: (Channel, i32), slice: Option<Slice>, until_ms: u64) {
+        let mut all = self.0.borrow_mut();
+        if all.len() >= MAX_PARTITIONS
+            && !all.contains_key(&key)
+            && let Some(oldest) = all.iter().min_by_key(|(_, known)| known.until_ms).map(|(key, _)| key.clone())
+        {
+            all.remove(&oldest);
+        }
+        all.insert(key, Known { slice, until_ms });
     }
 }
 

@@ -101,9 +101,24 @@ fn stream_opens_although_the_bridge_does_not_answer() {
     }
     assert_eq!(asked(&browser), 1);
     assert!(browser.platform.log.borrow().iter().any(|line| line.contains("stream.hole")));
-    // The next stream that opens later hears of it.
+    // One that opens a moment later hears of it.
     known.replace(Some(Hole { epoch: 1, last_offset: 5, reason: ResetReason::Retention, noticed_at: 0 }));
-    browser.platform.now_ms.set(browser.platform.now_ms.get() + 11_000);
+    browser.platform.now_ms.set(browser.platform.now_ms.get() + 1_100);
     let mut stream = Listener::open(&browser, "/stream", Some("v2.chat.1.0.1"));
     assert_eq!(stream.events(1), [GAP]);
+}
+
+#[test]
+fn known_hole_is_told_although_the_bridge_fails_since() {
+    let (browser, known) = signed_in();
+    known.replace(Some(Hole { epoch: 1, last_offset: 5, reason: ResetReason::Retention, noticed_at: 0 }));
+    deliver(&browser, &[ADA], &slice("chat", 1, 0..2));
+    // This one is behind the hole, and needs no gap.
+    let _after = Listener::open(&browser, "/stream", Some("v2.chat.1.0.5"));
+    assert_eq!((asked(&browser), hub(&browser).frames().len()), (1, 2));
+    known.replace(None);
+    browser.platform.now_ms.set(browser.platform.now_ms.get() + 11_000);
+    let mut back = Listener::open(&browser, "/stream", Some("v2.chat.1.0.0"));
+    assert_eq!(back.events(2), ["1", GAP]);
+    assert_eq!(asked(&browser), 2);
 }

@@ -41,6 +41,12 @@ impl Router {
         self.park(subject);
     }
 
+    /// A user with items was parked before this instance knew of them.
+    pub(in super::super) fn set_parked(&mut self, subject: &Subject) {
+        let Some(user) = self.users.get_mut(subject) else { return };
+        self.parked_users += usize::from(!std::mem::replace(&mut user.is_parked, true));
+    }
+
     fn park(&mut self, subject: &Arc<Subject>) {
         let Some(user) = self.users.get_mut(subject) else { return };
         // Of each partition, in the order of the first item.

@@ -17,9 +17,9 @@ use crate::outbound::sink::UserSlices;
 /// How long items gather behind a request in flight.
 pub(super) const MAX_GATHER: Duration = Duration::from_millis(5);
 
-/// The least time between two requests of which the second is not full. At up to 300 items a second nothing waits for it.
-/// At more, the cost of a request (a round trip and a write to disk) is shared by a few items, and that is most of what
-/// an item costs.
+/// The least time between two requests of which the second is not full. An item that comes sooner waits for the rest of
+/// it. At up to 300 evenly spaced items a second none does. At more, the cost of a request (a round trip and a write to
+/// disk) is shared by a few items, and that is most of what an item costs.
 pub(super) const SPACING: Duration = Duration::from_millis(3);
 
 /// A request that is not answered after this long does not count towards the limit any more: it probably waits for a

@@ -90,7 +90,10 @@ fn s11_provider_without_pkce_s256_is_rejected() {
 fn provider_whose_session_is_left_alone_has_no_end_session_endpoint() {
     assert!(corp(json!({})).unwrap().end_session.is_some());
     let left_alone = openid::config(json!({"end_session": false}));
-    assert!(discover(&left_alone, "corp", openid::metadata(json!({}))).unwrap().end_session.is_none());
+    for named in ["https://id.corp.example/session/end", "http://10.0.0.1/end"] {
+        let metadata = openid::metadata(json!({"end_session_endpoint": named}));
+        assert!(discover(&left_alone, "corp", metadata).unwrap().end_session.is_none(), "{named}");
+    }
 }
 
 #[test]
