@@ -88,7 +88,8 @@ describe('messages that wait', () => {
     await widget.send('one');
     await widget.send('two');
     await areKept(['one', 'two']);
-    await widget.page.getByRole('button', { name: 'Cancel' }).last().click();
+    const two = widget.page.locator('chat-widget li.user', { hasText: 'two' });
+    await two.getByRole('button', { name: 'Cancel' }).click();
     await areKept(['one']);
     await widget.page.getByRole('button', { name: 'Sign out' }).click();
     await widget.page.getByText('Sign in to start chatting').waitFor();
