@@ -38,17 +38,15 @@ async fn main() -> ExitCode {
 
 /// Says whether the bridge would start. It connects to nothing.
 fn check() -> ExitCode {
-    match Config::from_env() {
-        Ok(config) => match Exporter::check_env() {
-            Ok(()) => {
-                eprintln!("channels: {:?}", config.channels);
-                ExitCode::SUCCESS
-            }
-            Err(error) => {
-                eprintln!("{error}");
-                ExitCode::FAILURE
-            }
-        },
+    let checked = Config::from_env().map_err(anyhow::Error::from).and_then(|config| {
+        Exporter::check_env()?;
+        Ok(config)
+    });
+    match checked {
+        Ok(config) => {
+            eprintln!("channels: {:?}", config.channels);
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE

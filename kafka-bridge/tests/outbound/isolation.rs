@@ -129,11 +129,10 @@ async fn a_user_whose_hub_hangs_holds_up_nobody_else() {
     delivering.stop().await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_user_who_fails_for_two_minutes_is_parked_and_hears_of_the_gap() {
-    let (kafka, sink) = (kafka(1), MemorySink::new());
+/// Delivers until `github:fails`, whose two records fail, is parked and the checkpoint has passed them.
+async fn with_a_parked_user(kafka: &Arc<MemoryKafka>, sink: &Arc<MemorySink>) -> Delivering {
     sink.state().edge.failing_users.insert("github:fails".to_owned());
-    let delivering = Delivering::start(&kafka, &sink);
+    let delivering = Delivering::start(kafka, sink);
     for text in ["a", "b"] {
         kafka.append_text(TOPIC, 0, "github:fails", text);
     }
@@ -142,8 +141,15 @@ async fn a_user_who_fails_for_two_minutes_is_parked_and_hears_of_the_gap() {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     delivering
-        .until("the watermark has passed the parked records", |state| state.edge.next_offset(0) == Some(152))
+        .until("the checkpoint has passed the parked records", |state| state.edge.next_offset(0) == Some(152))
         .await;
+    delivering
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_who_fails_for_two_minutes_is_parked_and_hears_of_the_gap() {
+    let (kafka, sink) = (kafka(1), MemorySink::new());
+    let delivering = with_a_parked_user(&kafka, &sink).await;
     let dead_letters: Vec<_> = kafka
         .records("chat.outbound.dlq")
         .iter()
@@ -166,16 +172,7 @@ async fn a_user_who_fails_for_two_minutes_is_parked_and_hears_of_the_gap() {
 #[tokio::test(start_paused = true)]
 async fn a_user_who_was_parked_hears_of_the_gap_after_a_restart() {
     let (kafka, sink) = (kafka(1), MemorySink::new());
-    sink.state().edge.failing_users.insert("github:fails".to_owned());
-    let delivering = Delivering::start(&kafka, &sink);
-    for text in ["a", "b"] {
-        kafka.append_text(TOPIC, 0, "github:fails", text);
-    }
-    for _ in 0..150 {
-        kafka.append_text(TOPIC, 0, "github:1", "x");
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-    delivering.until("the checkpoint has passed them", |state| state.edge.next_offset(0) == Some(152)).await;
+    let delivering = with_a_parked_user(&kafka, &sink).await;
     delivering.stop().await;
 
     sink.state().edge.failing_users.clear();
