@@ -8,8 +8,8 @@ import * as esbuild from 'esbuild';
 
 /** The apps, and what a page with each needs besides `PAGE_POLICY` in server.mjs. */
 export const APPS = {
-  // Only to compile templates in the browser. Built by the Angular CLI, an app needs the policy `angular` alone.
-  angular: { entry: 'app.ts', trustedTypes: 'angular angular#unsafe-jit', evaluates: true },
+  // To compile templates in the browser, which an app that the Angular CLI builds does not do.
+  angular: { entry: 'app.ts', trustedTypes: 'angular#unsafe-jit', evaluates: true },
   react18: { entry: 'app.jsx', trustedTypes: "'none'", evaluates: false },
   react19: { entry: 'app.jsx', trustedTypes: "'none'", evaluates: false },
   svelte: { entry: 'main.js', trustedTypes: 'svelte-trusted-html', evaluates: false },
@@ -62,6 +62,7 @@ export async function buildApps() {
     define: {
       'process.env.NODE_ENV': '"production"',
       ngDevMode: 'false',
+      ngServerMode: 'false',
       __VUE_OPTIONS_API__: 'false',
       __VUE_PROD_DEVTOOLS__: 'false',
       __VUE_PROD_HYDRATION_MISMATCH_DETAILS__: 'false',

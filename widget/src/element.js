@@ -20,8 +20,8 @@ const clients = new Map();
 const Base = globalThis.HTMLElement ?? class {};
 
 /**
- * A live, signed-in chat with a Kafka-backed service, through a Causeway edge. docs/widget.md tells the whole contract; a
- * test compares it, and this list, with the sources.
+ * A live, signed-in chat with a Kafka-backed service, through a Causeway edge. docs/widget.md tells the whole contract.
+ * A test compares it, and this list, with the sources.
  *
  * Attributes
  *   edge       origin of the edge; default: the origin this module was loaded from

@@ -18,11 +18,10 @@ const FORM = {
 describe('the documented policy', () => {
   const widget = useWidgetPage();
   const { edge } = widget;
-  const server = createServer((request, response) => {
+  const server = createServer((_, response) => {
     response.writeHead(200, {
       'Content-Type': 'text/html; charset=utf-8',
       'Content-Security-Policy': pagePolicy(widget.edgeOrigin),
-      'Cross-Origin-Opener-Policy': 'same-origin',
     });
     response.end(`<!doctype html>
 <title>Only the widget</title>

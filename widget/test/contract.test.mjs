@@ -66,10 +66,7 @@ const attributes = [
   ...reflected,
   ...found(/static observedAttributes = \[(.*?)\]/s.exec(element)?.[1] ?? '', /'([\w-]+)'/g),
 ];
-const states = found(
-  /@typedef \{(.*?)\} State$/m.exec(read('widget/src/client/core.js'))?.[1] ?? '',
-  /'([\w-]+)'/g,
-);
+const states = found(/@typedef \{(.*?)\} State$/m.exec(read('widget/src/client/core.js'))?.[1] ?? '', /'([\w-]+)'/g);
 const customProperties = found(sources('**/*.css'), /var\((--chat-[\w-]+)/g);
 const events = found(element, /#emit\('([\w-]+)'/g);
 // A part is the value of an attribute, or the first argument of one of the functions that make elements.
@@ -122,7 +119,10 @@ describe('docs/widget.md lists, and no more than there is', () => {
     });
 
   test("the client's functions, options, answers and codes", () => {
-    assert.deepEqual(functions('Client functions'), sorted(Object.keys(createClient({ edge: 'https://edge.example' }))));
+    assert.deepEqual(
+      functions('Client functions'),
+      sorted(Object.keys(createClient({ edge: 'https://edge.example' }))),
+    );
     // `subscribe` adds one itself.
     const options = properties(read('widget/src/client/core.js'), 'SubscribeOptions').filter((name) => name !== 'feed');
     assert.deepEqual(functions('Subscriptions'), sorted(options));

@@ -62,7 +62,8 @@ describe('the package', () => {
     const [{ files }] = JSON.parse(execFileSync('npm', words, { cwd: WIDGET, encoding: 'utf8', stdio: 'pipe' }));
     const paths = files.map((/** @type {{ path: string }} */ { path }) => path);
     const expected = ['README.md', 'LICENSE', 'NOTICE', 'src/client/client.js', 'src/client/departure.js'];
-    for (const path of [...expected, 'types/client/client.d.ts', 'chat-widget.d.ts', 'react.d.ts']) assert.ok(paths.includes(path), path);
+    for (const path of [...expected, 'types/client/client.d.ts', 'chat-widget.d.ts', 'react.d.ts'])
+      assert.ok(paths.includes(path), path);
     assert.deepEqual(
       paths.filter((/** @type {string} */ path) => /test|build|node_modules/.test(path)),
       [],
