@@ -13,8 +13,7 @@ export const TAG = 'chat-widget';
 export function mount(parent, { strings = {}, ...attributes } = {}) {
   const widget = /** @type {import('./element.js').ChatWidget} */ (document.createElement(TAG));
   widget.strings = strings;
-  for (const [name, value] of Object.entries(attributes))
-    if (value) widget.setAttribute(name, /** @type {string} */ (value));
+  for (const [name, value] of Object.entries(attributes)) if (value) widget.setAttribute(name, String(value));
   parent.append(widget);
   return () => widget.remove();
 }
