@@ -249,10 +249,11 @@ export function createCore(origin, request) {
 
     /**
      * Ends the session, and lets the browser sign out of the provider, too, if that is possible.
+     * @param {unknown} [stay] whether the page is not to be left
      * @returns {Promise<void>} rejects if the session may still exist
      */
-    logout: async () =>
-      (await load('./departure.js', () => import('./departure.js'))).logout(origin, request, onSignedOut),
+    logout: async (stay) =>
+      (await load('./departure.js', () => import('./departure.js'))).logout(origin, request, onSignedOut, stay),
 
     /**
      * Sends an event, again and again until it is accepted or rejected, and after those that wait already.
