@@ -1,10 +1,10 @@
 // The custom element.
 
+import { BUILD_ID } from './build-id.js';
 import { createChat } from './chat.js';
 import { createCore } from './client/core.js';
 import { createRequest } from './client/request.js';
 import { STRINGS } from './strings.js';
-import { TAG } from './mount.js';
 import css from './style.css';
 import { createTexts } from './texts.js';
 
@@ -13,7 +13,9 @@ const REFLECTED = ['edge', 'channel', 'heading'];
 /** @type {CSSStyleSheet | undefined} */
 let sheet;
 /** @type {string | undefined} */
-let moduleUrl;
+export let moduleUrl;
+/** Name of the element. Another version of the widget may have taken the usual one. */
+export let tag = 'chat-widget';
 /** All widgets of a page share the stream of their edge. @type {Map<string, import('./client/core.js').Core>} */
 const clients = new Map();
 // Imported on a server, the module does nothing.
@@ -55,6 +57,8 @@ const Base = globalThis.HTMLElement ?? class {};
  */
 export class ChatWidget extends Base {
   static observedAttributes = [...REFLECTED, 'lang'];
+  /** Tells whether a class of the same name is this one. */
+  static build = BUILD_ID;
 
   #internals = this.attachInternals();
   #root = this.attachShadow({ mode: 'open' });
@@ -185,7 +189,7 @@ for (const name of REFLECTED) {
  */
 function edgeOrigin(edge) {
   const { origin } = new URL(edge || moduleUrl || '', document.baseURI);
-  if (origin === 'null') throw new TypeError(`${TAG}: no edge`);
+  if (origin === 'null') throw new TypeError(`${tag}: no edge`);
   return origin;
 }
 
@@ -194,6 +198,10 @@ function edgeOrigin(edge) {
  */
 export function define(url) {
   moduleUrl = url;
-  // A page may load the module twice, under its stable and its hashed name.
-  if (globalThis.customElements && !customElements.get(TAG)) customElements.define(TAG, ChatWidget);
+  if (!globalThis.customElements) return;
+  const { build } = ChatWidget;
+  const defined = () => /** @type {typeof ChatWidget | undefined} */ (customElements.get(tag));
+  // A page may load the module twice, under its stable and its hashed name. Other classes may be of another version.
+  if ((defined() ?? ChatWidget).build !== build) tag += `-${build}`;
+  if (!defined()) customElements.define(tag, ChatWidget);
 }
