@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 
 import * as esbuild from 'esbuild';
+import { minify } from 'terser';
 
 import { faultsOf, mapFaultsOf } from './bundle-check.mjs';
 
@@ -144,7 +145,7 @@ const PAGE_FILES = ['index.html', 'page.css', 'page.js'];
 export async function build(dist) {
   await rm(dist, { recursive: true, force: true });
   await mkdir(dist, { recursive: true });
-  const plugins = [cssAsText, buildId(await hashOfSources()), betweenBundles];
+  const define = { BUILD_ID: JSON.stringify(await hashOfSources()) };
   for (const { name, entry, options } of BUNDLES) {
     await esbuild.build({
       ...options,
@@ -153,7 +154,8 @@ export async function build(dist) {
       bundle: true,
       ...MINIFIED,
       sourcemap: 'inline',
-      plugins,
+      define,
+      plugins: [cssAsText, betweenBundles],
     });
     await minifyAgain(join(dist, name));
   }
@@ -171,20 +173,22 @@ export async function build(dist) {
 }
 
 /**
- * Bundled, the code is shorter still: what several modules had in common is now in one. The map that is in the bundle
- * becomes a file beside it, to which no comment leads: the edge does, by a header, if it has it.
+ * Terser makes of a bundle what compresses better. The map that is in the bundle becomes a file beside it, to which no
+ * comment leads: the edge does, by a header, if it has it.
  * @param {string} path
  */
 async function minifyAgain(path) {
-  const { code, map } = await esbuild.transform(await readFile(path, 'utf8'), {
-    ...MINIFIED,
-    format: 'esm',
-    sourcemap: 'external',
+  const bundle = await readFile(path, 'utf8');
+  const { code = '', map } = await minify(bundle, {
+    module: true,
+    ecma: 2020,
+    sourceMap: { content: 'inline', includeSources: true, asObject: true },
   });
-  /** @type {{ sources: string[] }} */
-  const { sources, ...rest } = JSON.parse(map);
-  // The same wherever `dist` is.
-  const named = sources.map((source) => `../${relative(folder, resolve(dirname(path), source))}`);
+  const { sources, ...rest } = /** @type {{ sources: string[] }} */ (map);
+  // The same wherever `dist` and the packages are.
+  const named = sources.map(
+    (source) => `../${relative(folder, resolve(dirname(path), source)).replace(/^.*\bnode_modules\//, 'node_modules/')}`,
+  );
   await writeFile(path, code);
   await writeFile(`${path}.map`, JSON.stringify({ ...rest, sources: named }));
 }
@@ -198,13 +202,6 @@ async function hashOfSources() {
   return hash.digest('hex').slice(0, 8);
 }
 
-/** @param {string} id @returns {esbuild.Plugin} */
-const buildId = (id) => ({
-  name: 'build-id',
-  setup(build) {
-    build.onLoad({ filter: /build-id\.js$/ }, () => ({ contents: `export const BUILD_ID = '${id}';` }));
-  },
-});
 
 /**
  * @param {string} dist

@@ -1,6 +1,6 @@
 // The custom element.
+/* global BUILD_ID */
 
-import { BUILD_ID } from './build-id.js';
 import { createChat } from './chat.js';
 import { createCore } from './client/core.js';
 import { createRequest } from './client/request.js';
@@ -12,7 +12,7 @@ import { createTexts } from './texts.js';
 const REFLECTED = ['edge', 'channel', 'heading'];
 /** @type {CSSStyleSheet | undefined} */
 let sheet;
-/** @type {string | undefined} */
+/** @type {string} */
 export let moduleUrl;
 /** Name of the element. Another version of the widget may have taken the usual one. */
 export let tag = 'chat-widget';
@@ -57,7 +57,7 @@ const Base = globalThis.HTMLElement ?? class {};
  */
 export class ChatWidget extends Base {
   static observedAttributes = [...REFLECTED, 'lang'];
-  /** Tells whether a class of the same name is this one. */
+  /** Tells whether a class of the same name is this one. The build puts it in. */
   static build = BUILD_ID;
 
   #internals = this.attachInternals();
@@ -188,20 +188,19 @@ for (const name of REFLECTED) {
  * @throws {TypeError} if that is no http(s) URL
  */
 function edgeOrigin(edge) {
-  const { origin } = new URL(edge || moduleUrl || '', document.baseURI);
-  if (origin === 'null') throw new TypeError(`${tag}: no edge`);
+  const { origin } = new URL(edge || moduleUrl, document.baseURI);
+  if (origin === 'null') throw new TypeError('no edge');
   return origin;
 }
 
 /**
- * @param {string | undefined} url of this module; its origin is the default edge
+ * @param {string} url of this module; its origin is the default edge
  */
 export function define(url) {
   moduleUrl = url;
   if (!globalThis.customElements) return;
-  const { build } = ChatWidget;
   const defined = () => /** @type {typeof ChatWidget | undefined} */ (customElements.get(tag));
   // A page may load the module twice, under its stable and its hashed name. Other classes may be of another version.
-  if ((defined() ?? ChatWidget).build !== build) tag += `-${build}`;
+  if ((defined() ?? ChatWidget).build !== ChatWidget.build) tag += `-${ChatWidget.build}`;
   if (!defined()) customElements.define(tag, ChatWidget);
 }

@@ -10,11 +10,12 @@ import { moduleUrl, tag } from './element.js';
  * strings?: Partial<import('./strings.js').Strings> }} [options]
  * @returns {() => void} removes the widget and ends its connections; safe to call again
  */
-export function mount(parent, options) {
-  /** @type {any} */
-  const widget = document.createElement(tag);
+export function mount(parent, { strings = {}, ...attributes } = {}) {
+  const widget = /** @type {import('./element.js').ChatWidget} */ (document.createElement(tag));
+  widget.strings = strings;
   // Another copy of this build, from another edge, may have defined the element.
-  for (const [name, value] of Object.entries({ edge: moduleUrl, ...options })) if (value) widget[name] = value;
+  for (const [name, value] of Object.entries({ edge: moduleUrl, ...attributes }))
+    if (value) widget.setAttribute(name, value);
   parent.append(widget);
   return () => widget.remove();
 }

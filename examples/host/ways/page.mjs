@@ -2,13 +2,14 @@
 // import maps are allowed by their hashes.
 
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { extname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
 const FOLDER = import.meta.dirname;
 /** Where webpack and Vite put what they build. */
 const BUILT = join(FOLDER, 'dist');
+const SINGLE_SPA = join(FOLDER, 'node_modules/single-spa/lib/es2015/esm/single-spa.min.js');
 
 const TYPES = /** @type {Record<string, string>} */ ({
   '.html': 'text/html; charset=utf-8',
@@ -47,12 +48,8 @@ async function paths() {
     ...webpackPage.filter(([name]) => name === 'index.html').map(prefixed('webpack')),
     ...built.filter(([name]) => /\.(html|css|js)$/.test(name)),
   ]);
-  // Not in the list above without `npm ci`.
-  try {
-    found.set('single-spa.min.js', fileURLToPath(import.meta.resolve('single-spa/lib/es2015/esm/single-spa.min.js')));
-  } catch {
-    // The page that needs it says so in its console.
-  }
+  // Not there before `npm ci`.
+  if (existsSync(SINGLE_SPA)) found.set('single-spa.min.js', SINGLE_SPA);
   return found;
 }
 
