@@ -1,7 +1,15 @@
 // The classic script: `<script src="…/chat-widget.iife.js">`, then `window.ChatWidget.mount(…)`. It loads the module,
 // which also takes over the elements that are there by then.
 
-const loaded = import('./module.js');
+const { currentScript } = globalThis.document ?? {};
+/**
+ * Browsers do not tell a script of another origin its own address, so a relative path would lead nowhere.
+ * @type {Promise<typeof import('./module.js')>}
+ */
+const loaded =
+  currentScript && 'src' in currentScript
+    ? import(new URL('chat-widget.js', currentScript.src).href)
+    : import('./module.js');
 
 /**
  * As in the module. The widget appears once the module is loaded: only then it is known whose element it is.
