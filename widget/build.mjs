@@ -125,7 +125,8 @@ const BUNDLES = [
   },
 ];
 /**
- * A module that is loaded on demand stays a file beside the one that asks for it, as does the widget for what mounts it.
+ * A module that is loaded on demand stays a file beside the one that asks for it, and so does the widget for what mounts
+ * it.
  * @type {esbuild.Plugin}
  */
 const betweenBundles = {
@@ -184,10 +185,11 @@ async function minifyAgain(path) {
     ecma: 2020,
     sourceMap: { content: 'inline', includeSources: true, asObject: true },
   });
-  const { sources, ...rest } = /** @type {{ sources: string[] }} */ (map);
+  const { sources, ...rest } = /** @type {Exclude<typeof map, string | undefined>} */ (map);
   // The same wherever `dist` and the packages are.
   const named = sources.map(
-    (source) => `../${relative(folder, resolve(dirname(path), source)).replace(/^.*\bnode_modules\//, 'node_modules/')}`,
+    (source) =>
+      `../${relative(folder, resolve(dirname(path), source ?? '')).replace(/^.*\bnode_modules\//, 'node_modules/')}`,
   );
   await writeFile(path, code);
   await writeFile(`${path}.map`, JSON.stringify({ ...rest, sources: named }));
@@ -201,7 +203,6 @@ async function hashOfSources() {
   for (const path of [fileURLToPath(import.meta.url), ...paths.toSorted()]) hash.update(await readFile(path));
   return hash.digest('hex').slice(0, 8);
 }
-
 
 /**
  * @param {string} dist

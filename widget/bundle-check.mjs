@@ -33,7 +33,9 @@ export function mapFaultsOf(map) {
   /** @type {{ sources: string[], sourcesContent: (string | null)[] }} */
   const { sources, sourcesContent } = JSON.parse(map);
   return [
-    ...sources.filter((path) => !/^\.\.\/(src|node_modules)(\/[\w-][\w.-]*)+$/.test(path)).map((path) => `a source of elsewhere: ${path}`),
+    ...sources
+      .filter((path) => !/^\.\.\/(src|node_modules)(\/[\w-][\w.-]*)+$/.test(path))
+      .map((path) => `a source of elsewhere: ${path}`),
     ...sourcesContent.flatMap((code) => faultOf(code ?? '', SECRET)),
   ];
 }

@@ -92,7 +92,7 @@ describe('remounting', () => {
     const { result: prototype } = await tools.send('Runtime.evaluate', { expression, awaitPromise: true });
     assert.ok(prototype.objectId);
     const deadline = Date.now() + 10_000;
-    let widgets = -1;
+    let widgets;
     do {
       // It collects garbage first.
       const { objects } = await tools.send('Runtime.queryObjects', { prototypeObjectId: prototype.objectId });

@@ -66,7 +66,10 @@ describe('versions on one page', () => {
       ['one', 'Write a message'],
       ['two', 'Write to the other version'],
     ]) {
-      await widget.page.locator(`#${id}`).getByPlaceholder(placeholder ?? '').fill(`from ${id}`);
+      await widget.page
+        .locator(`#${id}`)
+        .getByPlaceholder(placeholder ?? '')
+        .fill(`from ${id}`);
       await widget.page.keyboard.press('Enter');
     }
     await until(() => edge.posts.length === 2, 'both sent');

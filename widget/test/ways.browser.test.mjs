@@ -50,7 +50,9 @@ describe('ways to embed', () => {
 
   test('the page of all ways leads to each', async () => {
     await widget.open(`${widget.hostOrigin}/ways/`);
-    const links = await widget.page.getByRole('link').evaluateAll((all) => all.map((link) => link.getAttribute('href')));
+    const links = await widget.page
+      .getByRole('link')
+      .evaluateAll((all) => all.map((link) => link.getAttribute('href')));
     assert.equal(links.length, 8);
     for (const link of links) assert.equal((await fetch(`${widget.hostOrigin}${link}`)).status, 200, link ?? '');
   });

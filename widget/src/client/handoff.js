@@ -32,7 +32,10 @@ if (entry || isPopup || hasLeft) {
   const problem = error ? 'cancelled' : hasLeft ? 'failed' : undefined;
   arrival = { code: error ? undefined : code, stored, isPopup, problem };
   // Whether or not the code works, it must be neither bookmarked nor shown.
-  if (entry) history.replaceState(null, '', location.pathname + location.search + (stored[2] ?? hash.replace(entry, '')));
+  if (entry) {
+    const fragment = stored[2] ?? hash.replace(entry, '');
+    history.replaceState(null, '', location.pathname + location.search + fragment);
+  }
 }
 
 /** The user is signed in. */
