@@ -125,8 +125,8 @@ const BUNDLES = [
   },
 ];
 /**
- * A module that is loaded on demand stays a file beside the one that asks for it, and so does the widget for what mounts
- * it.
+ * A module that is loaded on demand stays a file beside the one that asks for it. So does the widget, for modules that
+ * mount it.
  * @type {esbuild.Plugin}
  */
 const betweenBundles = {
