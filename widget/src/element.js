@@ -1,10 +1,10 @@
 // The custom element.
+/* global BUILD_ID */
 
 import { createChat } from './chat.js';
 import { createCore } from './client/core.js';
 import { createRequest } from './client/request.js';
 import { STRINGS } from './strings.js';
-import { TAG } from './mount.js';
 import css from './style.css';
 import { createTexts } from './texts.js';
 
@@ -12,8 +12,10 @@ import { createTexts } from './texts.js';
 const REFLECTED = ['edge', 'channel', 'heading', 'popup'];
 /** @type {CSSStyleSheet | undefined} */
 let sheet;
-/** @type {string | undefined} */
-let moduleUrl;
+/** @type {string} */
+export let moduleUrl;
+/** Name of the element. Another version of the widget may have taken the usual one. */
+export let tag = 'chat-widget';
 /** All widgets of a page share the stream of their edge. @type {Map<string, import('./client/core.js').Core>} */
 const clients = new Map();
 // Imported on a server, the module does nothing.
@@ -62,6 +64,8 @@ const Base = globalThis.HTMLElement ?? class {};
  */
 export class ChatWidget extends Base {
   static observedAttributes = [...REFLECTED, 'lang'];
+  /** Tells whether a class of the same name is this one. The build puts it in. */
+  static build = BUILD_ID;
 
   #internals = this.attachInternals();
   #root = this.attachShadow({ mode: 'open' });
@@ -192,16 +196,19 @@ for (const name of REFLECTED) {
  * @throws {TypeError} if that is no http(s) URL
  */
 function edgeOrigin(edge) {
-  const { origin } = new URL(edge || moduleUrl || '', document.baseURI);
-  if (origin === 'null') throw new TypeError(`${TAG}: no edge`);
+  const { origin } = new URL(edge || moduleUrl, document.baseURI);
+  if (origin === 'null') throw new TypeError('no edge');
   return origin;
 }
 
 /**
- * @param {string | undefined} url of this module; its origin is the default edge
+ * @param {string} url of this module; its origin is the default edge
  */
 export function define(url) {
   moduleUrl = url;
-  // A page may load the module twice, under its stable and its hashed name.
-  if (globalThis.customElements && !customElements.get(TAG)) customElements.define(TAG, ChatWidget);
+  if (!globalThis.customElements) return;
+  const defined = () => /** @type {typeof ChatWidget | undefined} */ (customElements.get(tag));
+  // A page may load the module twice, under its stable and its hashed name. Other classes may be of another version.
+  if ((defined() ?? ChatWidget).build !== ChatWidget.build) tag += `-${ChatWidget.build}`;
+  if (!defined()) customElements.define(tag, ChatWidget);
 }

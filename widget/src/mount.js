@@ -1,6 +1,6 @@
-// Adds the element to a page, also before it is defined.
+// Adds the element to a page.
 
-export const TAG = 'chat-widget';
+import { moduleUrl, tag } from './element.js';
 
 /**
  * Adds the widget to an element of the page.
@@ -11,9 +11,11 @@ export const TAG = 'chat-widget';
  * @returns {() => void} removes the widget and ends its connections; safe to call again
  */
 export function mount(parent, { strings = {}, ...attributes } = {}) {
-  const widget = /** @type {import('./element.js').ChatWidget} */ (document.createElement(TAG));
+  const widget = /** @type {import('./element.js').ChatWidget} */ (document.createElement(tag));
   widget.strings = strings;
-  for (const [name, value] of Object.entries(attributes)) if (value) widget.setAttribute(name, String(value));
+  // Another copy of this build, from another edge, may have defined the element.
+  for (const [name, value] of Object.entries({ edge: moduleUrl, ...attributes }))
+    if (value) widget.setAttribute(name, String(value));
   parent.append(widget);
   return () => widget.remove();
 }
