@@ -19,7 +19,7 @@ use crate::{
     metrics::Metrics,
     outbound::{self, EchoKeys, EdgeClient, Outbound, OutboundChannel, Ownership, Sink},
     redis_store::{BufferLimits, Redis, RedisNotes, RedisSink, RedisUrl, RedisUrlError, Subscription, UserBuffers},
-    replay::{ReplayLimits, Replays},
+    replay::{RecentRecords, ReplayLimits, Replays},
     span::Spans,
     stream::{Registry, Streams},
     topics::{REFRESH_INTERVAL, Topics},
@@ -146,6 +146,7 @@ pub async fn run(
         Arc::clone(&sink),
         Arc::clone(&topics),
         channels.clone(),
+        redis.as_ref().map(|store| Arc::clone(&store.buffers) as Arc<dyn RecentRecords>),
         tuning.replay,
     ));
     let streams = redis.map(|store| Arc::new(store.streams(tuning.feed, &metrics, &replays)));
