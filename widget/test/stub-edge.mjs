@@ -340,7 +340,10 @@ function allowOrigin({ headers: { origin } }, response) {
 
 /** @param {Response} response */
 function preflight(response) {
-  response.setHeader('Access-Control-Allow-Headers', 'X-CSRF, Content-Type, Idempotency-Key, X-Causeway-User');
+  response.setHeader(
+    'Access-Control-Allow-Headers',
+    'X-CSRF, Content-Type, Idempotency-Key, X-Causeway-User, X-Causeway-Repeat',
+  );
   response.setHeader('Access-Control-Allow-Methods', 'GET, POST');
   response.writeHead(204).end();
 }
