@@ -1,4 +1,5 @@
-// The server-sent events of one user: opens the EventSource, keeps it open and reports its state.
+// The server-sent events of one user: opens the EventSource, keeps it open and reports its state. tabs.js decides which
+// tab does so.
 //
 // EventSource resumes by itself with its last id. When it gives up (on any status but 200) or keeps failing, it is
 // replaced after a jittered wait. A new one starts with a snapshot, so nothing is missed, but records repeat.
@@ -12,7 +13,7 @@
 import { backoffMs } from './backoff.js';
 
 /**
- * @typedef {'connecting' | 'online' | 'reconnecting' | 'offline'} StreamState
+ * @typedef {'online' | 'reconnecting' | 'offline'} StreamState
  *
  * @typedef {object} StreamOptions
  * @property {() => string} url
@@ -54,20 +55,19 @@ export function createStream({ url, onState, onSnapshot, onRecord, onReset, onEn
 
   const isOpen = () => source?.readyState === EventSource.OPEN;
 
-  function connect() {
+  /** @param {boolean} isNew whether the user was asked for just now, and nothing was heard before */
+  function connect(isNew) {
     if (controller) return;
-    isUserKnown = true;
+    isUserKnown = isNew;
     controller = new AbortController();
     const { signal } = controller;
     const sleepTimer = watchSleep();
     signal.addEventListener('abort', () => clearInterval(sleepTimer));
     addEventListener('online', open, { signal });
     addEventListener('offline', () => onState('offline'), { signal });
-    // An open connection keeps a page out of the back/forward cache.
-    addEventListener('pagehide', close, { signal });
-    addEventListener('pageshow', (event) => event.persisted && open(), { signal });
     document.addEventListener('visibilitychange', () => document.hidden || isOpen() || open(), { signal });
-    onState('connecting');
+    // Another tab had a stream until now.
+    if (!isNew) startGrace();
     open();
   }
 
@@ -180,12 +180,7 @@ export function createStream({ url, onState, onSnapshot, onRecord, onReset, onEn
     }, SLEEP_CHECK_MS);
   }
 
-  return {
-    connect,
-    disconnect,
-    /** Opens a new stream, with a snapshot, if there is one: what is heard has changed. */
-    reopen: () => controller && open(),
-  };
+  return { connect, disconnect };
 }
 
 /**
