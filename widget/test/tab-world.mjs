@@ -27,6 +27,8 @@ export class World {
   streams = new Set();
   /** How many there have been. */
   opened = 0;
+  /** How many of them began with a snapshot. */
+  snapshots = 0;
   /** @type {{ cursor: string, event: { id: string, type: string, at: number } }[]} */
   records = [];
   /** @type {Map<string, { holder?: LockRequest, queue: LockRequest[] }>} */
@@ -57,11 +59,16 @@ export class World {
     return task;
   }
 
-  /** A message between processes, in the order of those before it. @param {Tab | null} tab @param {() => void} run */
-  post(tab, run) {
+  /**
+   * A message between processes, in the order of those before it.
+   * @param {Tab | null} tab
+   * @param {() => void} run
+   * @param {boolean} [mayBeLost] while the tab hangs
+   */
+  post(tab, run, mayBeLost) {
     const ms = Math.max((this.#lastMs.get(tab) ?? 0) - this.time, this.random() * 4);
     this.#lastMs.set(tab, this.time + ms);
-    this.schedule(tab, ms, run);
+    this.schedule(tab, ms, mayBeLost ? Object.assign(() => run(), { mayBeLost }) : run);
   }
 
   /** Lets time pass. @param {number} ms */
@@ -104,7 +111,7 @@ export class World {
     const channel = new Channel(name, tab, (data) => {
       for (const other of this.#channels)
         if (other !== channel && other.name === name && !other.isClosed)
-          this.post(other.tab, () => other.isClosed || other.onmessage?.({ data: structuredClone(data) }));
+          this.post(other.tab, () => other.isClosed || other.onmessage?.({ data: structuredClone(data) }), true);
     });
     this.#channels.add(channel);
     return channel;
@@ -306,12 +313,15 @@ export class Tab {
       connect: () => {
         const own = (connection = new Connection(this, ({ cursor, event }) => options.onRecord(cursor, event)));
         options.onSnapshot();
+        const position = new URL(options.url()).searchParams.get('last_event_id');
         world.post(null, () => {
           if (own.isClosed || this.isGone) return;
           world.streams.add(own);
           world.opened += 1;
           world.post(this, () => own.isClosed || options.onState('online'));
-          for (const record of world.records) own.deliver(record);
+          const start = world.records.findIndex((record) => record.cursor === position) + 1;
+          if (!start) world.snapshots += 1;
+          for (const record of world.records.slice(start)) own.deliver(record);
         });
       },
       disconnect: () => {
@@ -361,9 +371,10 @@ export class Tab {
     this.isHung = true;
   }
 
-  /** Goes on with what has waited. */
-  thaw() {
+  /** Goes on with what has waited. @param {boolean} [isLossy] whether the browser has dropped messages */
+  thaw(isLossy) {
     if (!this.isHung) return;
+    if (isLossy) this.backlog = this.backlog.filter((run) => !('mayBeLost' in run));
     this.isHung = false;
     this.document.dispatchEvent(new Event('resume'));
     for (const run of this.backlog.splice(0)) this.world.schedule(this, 0, run);

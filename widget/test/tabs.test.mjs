@@ -37,7 +37,7 @@ describe('the tabs of a user', () => {
     const { world, tabs } = await tabsOf(5);
     await talk(world, 1_000);
     assert.equal(world.streams.size, 1);
-    assert.equal(world.opened, 5, 'each tab needed a snapshot');
+    assert.equal(world.snapshots, 5, 'each tab needed one');
     for (const { heard, log } of tabs) {
       assert.deepEqual(heard, world.all());
       assert.deepEqual(log.filter((line) => line !== 'online'), []);
@@ -45,11 +45,18 @@ describe('the tabs of a user', () => {
   });
 
   test('a tab that is opened hears what was before', async () => {
-    const { world } = await tabsOf(2);
+    const { world } = await tabsOf(2, new World(seeded(1)));
     await talk(world, 100);
-    const late = world.open();
-    await talk(world, 100);
-    assert.deepEqual(late.heard, world.all());
+    for (let i = 1; i <= 10; i += 1) {
+      const late = world.open();
+      for (let j = 0; j < 50; j += 1) {
+        world.publish();
+        await world.run(1);
+      }
+      await world.run(100);
+      assert.deepEqual(late.heard, world.all());
+      assert.equal(world.opened, 2 + i, 'it costs one stream');
+    }
   });
 
   for (const [what, act] of /** @type {[string, (tab: import('./tab-world.mjs').Tab) => void][]} */ ([
@@ -69,12 +76,26 @@ describe('the tabs of a user', () => {
       await world.run(100);
       assert.notEqual(leaderOf(world), leader);
       assert.equal(world.streams.size, 1);
+      assert.equal(world.snapshots, 3, 'the new stream goes on after what was heard');
       for (const tab of tabs.filter(({ isGone }) => !isGone)) {
         assert.deepEqual(tab.heard, world.all());
         if (tab !== leader) assert.ok(Math.max(...tab.delays) <= HAND_OVER_MS, `${Math.max(...tab.delays)} ms`);
         assert.deepEqual(tab.log.filter((line) => line !== 'online'), []);
       }
     });
+
+  test('a tab for which the browser dropped messages hears them nevertheless', async () => {
+    const { world, tabs } = await tabsOf(3);
+    await talk(world, 100);
+    const [first] = tabs;
+    first?.hang();
+    await talk(world, 100);
+    first?.thaw(true);
+    await talk(world, 100);
+    await world.run(100);
+    for (const { heard } of tabs) assert.deepEqual(heard, world.all());
+    assert.equal(world.streams.size, 1);
+  });
 
   test('a tab in the background leaves the leader alone, until the user sees it', async () => {
     const { world, tabs } = await tabsOf(2);
@@ -107,7 +128,7 @@ describe('the tabs of a user', () => {
     const { hear } = leaderOf(world);
     for (const tab of tabs) tab.log.length = 0;
     hear?.onState('reconnecting');
-    hear?.onReset('retention');
+    hear?.onReset('retention', '');
     hear?.onState('online');
     await world.run(100);
     for (const { log } of tabs) assert.deepEqual(log, ['reconnecting', 'gap: retention', 'online']);
@@ -200,7 +221,7 @@ describe('the tabs of a user', () => {
         else if (dice < 0.72 && world.tabs.size > 1) pick()?.crash();
         else if (dice < 0.78) pick()?.hang();
         else if (dice < 0.82) pick()?.freeze();
-        else if (dice < 0.93) pick()?.thaw();
+        else if (dice < 0.93) pick()?.thaw(random() < 0.3);
         else pick()?.hide(random() < 0.5);
         await world.run(random() < 0.1 ? random() * 1_000 : random() * 30);
       }

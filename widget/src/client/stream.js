@@ -16,11 +16,11 @@ import { backoffMs } from './backoff.js';
  * @typedef {'online' | 'reconnecting' | 'offline'} StreamState
  *
  * @typedef {object} StreamOptions
- * @property {() => string} url
+ * @property {() => string} url asked for once for each stream, after `onSnapshot`
  * @property {(state: StreamState) => void} onState
- * @property {() => void} onSnapshot a new stream starts, with a snapshot
+ * @property {() => void} onSnapshot a new stream starts, with a snapshot unless its `url` has a position
  * @property {(cursor: string, event: unknown) => void} onRecord
- * @property {(reason: string) => void} onReset records may be missing before the next one
+ * @property {(reason: string, cursor: string) => void} onReset records may be missing before the next one
  * @property {(reason: unknown) => void} onEnd the session of the stream has ended
  * @property {() => Promise<unknown>} check asks the edge who is signed in, and disconnects this stream if the user has
  *   changed or signed out; falsy if the edge did not respond
@@ -100,9 +100,9 @@ export function createStream({ url, onState, onSnapshot, onRecord, onReset, onEn
       lastActiveMs = Date.now();
       deliver(() => onRecord(lastEventId, parse(data)));
     };
-    opened.addEventListener('reset', ({ data }) => {
+    opened.addEventListener('reset', ({ lastEventId, data }) => {
       checkUser(opened);
-      deliver(() => onReset(parse(data)?.reason));
+      deliver(() => onReset(parse(data)?.reason, lastEventId));
     });
     opened.addEventListener('end', ({ data }) => {
       opened.close();

@@ -2,24 +2,18 @@
 // Loaded once somebody is signed in. A bundle of its own, so names of what it gets and gives are not shortened.
 //
 // A lock chooses the leader. The browser frees it when its tab is closed or has crashed, and gives it to a tab that
-// waits. Whoever joins takes it at once, as does whoever missed something or gets no answer from the leader: a new stream
-// begins with a snapshot, which they need, and in which all others find what they have heard already.
+// waits, or a tab takes it whose questions the leader does not answer. The new leader's stream goes on after what it has
+// heard. Whoever joins takes the lock at once, as does whoever missed something: their stream begins with a snapshot, in
+// which all others find what they have heard.
 //
 // The names of lock and channel hold the user, and a tab leaves them as soon as it knows of another one. A tab that takes
 // over asks who is signed in before it hands on anything.
 
 import { createHeartbeat } from './heartbeat.js';
-import { createStream } from './stream.js';
+import { surroundings } from './surroundings.js';
 
 /**
- * @typedef {object} Surroundings what a tab needs of the browser, except for the stream
- * @property {Pick<LockManager, 'request'>} locks
- * @property {(name: string) => BroadcastChannel} openChannel
- * @property {typeof createStream} openStream
- * @property {(ms: number, callback: () => void) => () => void} every repeats a call, until what it returns is called
- * @property {() => number} now
- * @property {EventTarget} page
- * @property {Document} document
+ * @typedef {import('./surroundings.js').Surroundings} Surroundings
  *
  * @typedef {[from: string, number: number | undefined, what: string, a?: any, b?: any]} Message from: a leader's term;
  *   number: counts its messages. Those that have none may come from any tab
@@ -29,6 +23,8 @@ import { createStream } from './stream.js';
 const PROTOCOL = 'causeway-stream-1';
 /** Terms that are remembered. More than one is heard while they change. */
 const MAX_TERMS = 8;
+/** Positions that are remembered. A new leader has heard a little more than the others, or less. */
+const MAX_CURSORS = 256;
 /** A message that is older was held up, in a tab that was suspended. */
 const FRESH_MS = 5_000;
 
@@ -45,7 +41,7 @@ const FRESH_MS = 5_000;
  * @param {(cursor: string, event: unknown) => void} onRecord repeats are possible
  * @param {(reason: string) => void} onReset records may be missing before the next one
  * @param {(reason: unknown) => void} onEnd the session of the stream has ended
- * @param {Surroundings} [surroundings]
+ * @param {Surroundings} [given]
  */
 export function listen(
   url,
@@ -58,21 +54,30 @@ export function listen(
   onRecord,
   onReset,
   onEnd,
-  { locks, openChannel, openStream, every, now, page, document } = browser(),
+  given = surroundings(),
 ) {
+  const { locks, openChannel, openStream, every, now, page, document } = given;
   const name = `${PROTOCOL} ${url} ${user}`;
   /** @type {BroadcastChannel | undefined} */
   let channel;
   let term = '';
   let sent = 0;
+  /** The position with which this tab's next stream begins. */
+  let startsAfter = '';
   let isLeading = false;
   let isFollowing = false;
   let isFrozen = false;
+  /** Whether others have heard what this tab has not. */
+  let isBehind = false;
+  /** Positions of the latest records. @type {Set<string>} */
+  const cursors = new Set();
+  /** The last one. A stream goes on after it; empty: it begins with a snapshot. */
+  let cursor = '';
   let endToldMs = -Infinity;
   /**
    * Leaders: the number of their next message, and whether it begins a snapshot. Another leader's latest events may come
    * in between, so a snapshot begins with its first event, not before.
-   * @type {Map<string, { next: number, isNew: boolean }>}
+   * @type {Map<string, { next: number, isSnapshot: boolean }>}
    */
   const terms = new Map();
   /** Gives up the lead, or the wait for it. */
@@ -83,15 +88,21 @@ export function listen(
     () => claim(true),
   );
   const stream = openStream({
-    url: () => url,
+    url: () => {
+      const resuming = new URL(url);
+      if (startsAfter) resuming.searchParams.set('last_event_id', startsAfter);
+      // If it fails, the next one begins with a snapshot.
+      startsAfter = '';
+      return resuming.href;
+    },
     check,
     onState: (state) => {
       tell('state', state);
       onState(state);
     },
-    onSnapshot: () => hear('snapshot'),
-    onRecord: (cursor, event) => hear('record', cursor, event),
-    onReset: (reason) => hear('reset', reason),
+    onSnapshot: () => (startsAfter ? hear('resume', startsAfter) : hear('snapshot')),
+    onRecord: (position, event) => hear('record', position, event),
+    onReset: (reason, position) => hear('reset', position, reason),
     onEnd: (reason) => {
       tellEnd(reason);
       onEnd(reason);
@@ -121,7 +132,7 @@ export function listen(
 
   /** @param {string} from a leader's term */
   function of(from) {
-    const known = terms.get(from) ?? { next: 0, isNew: false };
+    const known = terms.get(from) ?? { next: 0, isSnapshot: false };
     terms.delete(from);
     terms.set(from, known);
     if (terms.size > MAX_TERMS) terms.delete(/** @type {string} */ (terms.keys().next().value));
@@ -129,19 +140,23 @@ export function listen(
   }
 
   /**
-   * @param {{ isNew: boolean }} from
+   * @param {{ isSnapshot: boolean }} from
    * @param {string} what
    * @param {any} a
    * @param {any} b
    */
   function heed(from, what, a, b) {
     if (what === 'state' && !isLeading) onState(a);
-    if (what === 'snapshot') from.isNew = true;
+    if (what === 'snapshot') from.isSnapshot = true;
     if (what !== 'record' && what !== 'reset') return;
-    if (from.isNew) onSnapshot();
-    from.isNew = false;
+    if (from.isSnapshot) onSnapshot();
+    from.isSnapshot = false;
+    cursor = a;
+    cursors.delete(a);
+    cursors.add(a);
+    if (cursors.size > MAX_CURSORS) cursors.delete(/** @type {string} */ (cursors.values().next().value));
     if (what === 'record') onRecord(a, b);
-    else onReset(a);
+    else onReset(b);
   }
 
   /** @param {unknown} reason why the session has ended */
@@ -157,13 +172,14 @@ export function listen(
       return;
     }
     const leader = of(from);
-    if (number === leader.next) {
-      leader.next += 1;
-      heed(leader, what, a, b);
-    } else if (isFollowing) {
-      // Something is missing in between, or before the first one.
-      claim(true);
+    // If something is missing before this message, nothing of what follows is heard: it would be out of order.
+    if (number !== leader.next || (what === 'resume' && !cursors.has(a))) {
+      if (isFollowing || what === 'resume') isBehind = true;
+      if (isFollowing) claim(true);
+      return;
     }
+    leader.next += 1;
+    heed(leader, what, a, b);
   }
 
   /**
@@ -202,7 +218,7 @@ export function listen(
     locks.request(name, steal ? { steal } : { signal: ending.signal }, begin).catch((error) => {
       if (ending.signal.aborted) return;
       // Another tab has taken it. Otherwise the browser grants this page no locks.
-      if (error.name === 'AbortError') claim();
+      if (error.name === 'AbortError') claim(isBehind);
       else if (!isLeading) lead();
     });
   }
@@ -212,6 +228,8 @@ export function listen(
     isFollowing = false;
     term = crypto.randomUUID();
     sent = 0;
+    startsAfter = isBehind ? '' : cursor;
+    isBehind = false;
     heartbeat.answer();
     stream.connect(isNew);
     isNew = false;
@@ -220,6 +238,7 @@ export function listen(
   function join() {
     channel = openChannel(name);
     channel.onmessage = ({ data }) => Array.isArray(data) && receive(/** @type {Message} */ (data));
+    isBehind = true;
     claim(true);
   }
 
@@ -250,42 +269,10 @@ export function listen(
     'resume',
     () => {
       // What the others have heard meanwhile comes now.
-      if (isFrozen && channel) claim();
+      if (isFrozen && channel) claim(isBehind);
       isFrozen = false;
     },
     { signal },
   );
   if (!signal.aborted) join();
 }
-
-/** @returns {Surroundings} */
-function browser() {
-  const common = {
-    openStream: createStream,
-    every: (/** @type {number} */ ms, /** @type {() => void} */ callback) => {
-      const timer = setInterval(callback, ms);
-      return () => clearInterval(timer);
-    },
-    now: () => Date.now(),
-    page: globalThis,
-    document,
-  };
-  try {
-    const openChannel = (/** @type {string} */ name) => new BroadcastChannel(name);
-    openChannel(PROTOCOL).close();
-    if (navigator.locks) return { locks: navigator.locks, openChannel, ...common };
-  } catch {
-    // The browser lets this page have no channel.
-  }
-  // A stream of its own.
-  return { locks: ALONE, openChannel: () => SILENT, ...common };
-}
-
-/** Grants every request at once. @type {any} */
-const ALONE = {
-  request: async (/** @type {string} */ _name, /** @type {unknown} */ _options, /** @type {() => unknown} */ callback) =>
-    callback(),
-};
-
-/** Reaches nobody. @type {any} */
-const SILENT = { postMessage() {}, close() {} };
