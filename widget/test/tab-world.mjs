@@ -195,7 +195,13 @@ export class World {
   }
 }
 
-/** @typedef {{ tab: Tab, callback: () => any, resolve: (value: any) => void, reject: (error: Error) => void }} LockRequest */
+/**
+ * @typedef {object} LockRequest
+ * @property {Tab} tab
+ * @property {() => any} callback
+ * @property {(value: any) => void} resolve
+ * @property {(error: Error) => void} reject
+ */
 
 class Channel {
   isClosed = false;

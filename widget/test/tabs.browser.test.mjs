@@ -89,6 +89,7 @@ describe('the tabs of a browser', () => {
    * That each number was heard, once and in order, and within a second if it was published here.
    * @param {Page} tab
    * @param {number} [late] so many may have come later
+   * @returns {Promise<number>} the longest delay
    */
   async function heardAll(tab, late = 0) {
     await tab.waitForFunction((last) => Reflect.get(globalThis, 'heard').numbers.at(-1) === last, count - 1);
@@ -98,7 +99,13 @@ describe('the tabs of a browser', () => {
       Array.from({ length: count }, (_, i) => i),
     );
     assert.ok(delays.filter((delay) => delay > HAND_OVER_MS).length <= late, `up to ${Math.max(...delays)} ms`);
-    assert.deepEqual(log, ['', 'connecting', 'Ada Lovelace', 'online']);
+    // Nothing else is seen of a hand-over than that the new leader asks who is signed in.
+    assert.deepEqual([...new Set(log)], ['', 'connecting', 'Ada Lovelace', 'online']);
+    assert.deepEqual(
+      log.filter((line) => line === 'online'),
+      ['online'],
+    );
+    return Math.max(...delays);
   }
 
   test('have one stream, and each hears every event once', async () => {
@@ -122,10 +129,10 @@ describe('the tabs of a browser', () => {
   for (const [what, act] of /** @type {[string, (tab: Page) => Promise<unknown>][]} */ ([
     ['is closed', (tab) => tab.close()],
     ['is closed by force', kill],
-    ['is frozen', (tab) => setState(tab, 'frozen')],
-    ['hangs', hang],
+    ['is frozen', (tab) => hang(tab, true)],
+    ['hangs', (tab) => hang(tab, false)],
   ]))
-    test(`another one takes over within a second if the leader ${what}`, { timeout: 30_000 }, async () => {
+    test(`another one takes over within a second if the leader ${what}`, { timeout: 30_000 }, async (t) => {
       const tabs = await open(5);
       const leader = /** @type {Page} */ (tabs.pop());
       talk();
@@ -136,10 +143,10 @@ describe('the tabs of a browser', () => {
       const at = count;
       await until(() => count > at + 20, 'more numbers are published');
       clearInterval(talking);
-      await Promise.all(tabs.map((tab) => heardAll(tab)));
+      const delays = await Promise.all(tabs.map((tab) => heardAll(tab)));
+      t.diagnostic(`no event came later than ${Math.max(...delays)} ms after it was written`);
       await done;
-      // What was frozen or hung goes on, and has missed nothing.
-      if (what === 'is frozen') await setState(leader, 'active');
+      // What stood still goes on, and has missed nothing.
       if (what === 'is frozen' || what === 'hangs') await heardAll(leader, Infinity);
       await until(() => edge.streams.size === 1, 'one stream is left');
     });
@@ -152,18 +159,21 @@ describe('the tabs of a browser', () => {
     await crashed;
   }
 
-  /** @param {Page} tab @param {'frozen' | 'active'} state */
-  async function setState(tab, state) {
-    const session = await widget.context.newCDPSession(tab);
-    await session.send('Page.setWebLifecycleState', { state });
-  }
-
-  /** @param {Page} tab */
-  function hang(tab) {
-    return tab.evaluate(() => {
+  /**
+   * Nothing runs in a tab for a while. A headless Chromium freezes no page, so what the browser would tell it is told
+   * here.
+   * @param {Page} tab
+   * @param {boolean} isTold
+   */
+  function hang(tab, isTold) {
+    return tab.evaluate(async (told) => {
+      if (told) document.dispatchEvent(new Event('freeze'));
+      // The browser ends what is under way.
+      await undefined;
       const end = Date.now() + 2_500;
       while (Date.now() < end);
-    });
+      if (told) document.dispatchEvent(new Event('resume'));
+    }, isTold);
   }
 
   test('show the same state', async () => {
@@ -181,7 +191,10 @@ describe('the tabs of a browser', () => {
     const tabs = await open(3);
     await tabs[0]?.evaluate(() => Reflect.get(globalThis, 'heard').client.logout());
     for (const tab of tabs) await logs(tab, 'nobody');
-    for (const tab of tabs) assert.equal((await heard(tab)).log.at(-2), 'signed-out');
+    for (const tab of tabs) {
+      const { log } = await heard(tab);
+      assert.equal(log[log.indexOf('nobody') - 1], 'signed-out');
+    }
     assert.equal(edge.streams.size, 0);
   });
 

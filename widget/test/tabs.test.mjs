@@ -40,7 +40,10 @@ describe('the tabs of a user', () => {
     assert.equal(world.snapshots, 5, 'each tab needed one');
     for (const { heard, log } of tabs) {
       assert.deepEqual(heard, world.all());
-      assert.deepEqual(log.filter((line) => line !== 'online'), []);
+      assert.deepEqual(
+        log.filter((line) => line !== 'online'),
+        [],
+      );
     }
   });
 
@@ -80,7 +83,10 @@ describe('the tabs of a user', () => {
       for (const tab of tabs.filter(({ isGone }) => !isGone)) {
         assert.deepEqual(tab.heard, world.all());
         if (tab !== leader) assert.ok(Math.max(...tab.delays) <= HAND_OVER_MS, `${Math.max(...tab.delays)} ms`);
-        assert.deepEqual(tab.log.filter((line) => line !== 'online'), []);
+        assert.deepEqual(
+          tab.log.filter((line) => line !== 'online'),
+          [],
+        );
       }
     });
 
@@ -235,7 +241,11 @@ describe('the tabs of a user', () => {
       assert.equal(world.streams.size, 1, `seed ${seed}`);
       for (const { heard, log } of world.tabs) {
         assert.deepEqual(heard, world.all(), `seed ${seed}`);
-        assert.deepEqual(log.filter((line) => line !== 'online'), [], `seed ${seed}`);
+        assert.deepEqual(
+          log.filter((line) => line !== 'online'),
+          [],
+          `seed ${seed}`,
+        );
       }
     }
   });

@@ -1,5 +1,5 @@
-// What tabs.js needs of the browser. Where a page gets no locks or channels, as in old browsers, on pages without TLS and
-// in sandboxed frames, it is alone, and has a stream of its own.
+// What tabs.js needs of the browser. Where a page gets no locks or channels, as in old browsers, without TLS and in
+// sandboxed frames, it is alone, and has a stream of its own.
 
 import { createStream } from './stream.js';
 
@@ -16,8 +16,11 @@ import { createStream } from './stream.js';
 
 /** Grants every request at once. @type {any} */
 const ALONE = {
-  request: async (/** @type {string} */ _name, /** @type {unknown} */ _options, /** @type {() => unknown} */ callback) =>
-    callback(),
+  request: async (
+    /** @type {string} */ _name,
+    /** @type {unknown} */ _options,
+    /** @type {() => unknown} */ callback,
+  ) => callback(),
 };
 
 /** Reaches nobody. @type {any} */

@@ -1,13 +1,13 @@
 // One stream for all tabs of a user, and for all clients of a page: the leader has it, and hands on what it hears.
 // Loaded once somebody is signed in. A bundle of its own, so names of what it gets and gives are not shortened.
 //
-// A lock chooses the leader. The browser frees it when its tab is closed or has crashed, and gives it to a tab that
-// waits, or a tab takes it whose questions the leader does not answer. The new leader's stream goes on after what it has
-// heard. Whoever joins takes the lock at once, as does whoever missed something: their stream begins with a snapshot, in
-// which all others find what they have heard.
+// A lock chooses the leader. The browser frees it when its tab is closed or has crashed, and gives it to one that
+// waits; or a tab takes it whose questions the leader does not answer. The new leader's stream goes on after what it
+// has heard. Whoever joins takes the lock at once, as does whoever missed something: their stream begins with a
+// snapshot, in which all others find what they have heard.
 //
-// The names of lock and channel hold the user, and a tab leaves them as soon as it knows of another one. A tab that takes
-// over asks who is signed in before it hands on anything.
+// The names of lock and channel hold the user, and a tab leaves them as soon as it knows of another one. A tab that
+// takes over asks who is signed in before it hands on anything.
 
 import { createHeartbeat } from './heartbeat.js';
 import { surroundings } from './surroundings.js';
@@ -75,17 +75,16 @@ export function listen(
   let cursor = '';
   let endToldMs = -Infinity;
   /**
-   * Leaders: the number of their next message, and whether it begins a snapshot. Another leader's latest events may come
-   * in between, so a snapshot begins with its first event, not before.
+   * Leaders: the number of their next message, and whether it begins a snapshot. Another leader's latest events may
+   * come in between, so a snapshot begins with its first event, not before.
    * @type {Map<string, { next: number, isSnapshot: boolean }>}
    */
   const terms = new Map();
   /** Gives up the lead, or the wait for it. */
   let release = () => {};
 
-  const heartbeat = createHeartbeat(
-    { openChannel: () => openChannel(`${name} ?`), every, now, document },
-    () => claim(true),
+  const heartbeat = createHeartbeat({ openChannel: () => openChannel(`${name} ?`), every, now, document }, () =>
+    claim(true),
   );
   const stream = openStream({
     url: () => {
