@@ -38,8 +38,7 @@ fn s131_position_in_the_query_counts_unless_the_header_has_one() {
     let opened = browser.platform.opened_streams.borrow();
     assert!(opened.iter().all(|open| open.subject.to_string() == "github:7"));
     let ids: Vec<_> = opened.iter().map(|open| open.last_event_id.as_deref()).collect();
-    let expected =
-        [Some("v2.chat.1.0.5"), Some("v2.chat.1.0.9"), Some("unreadable"), Some("unreadable"), None];
+    let expected = [Some("v2.chat.1.0.5"), Some("v2.chat.1.0.9"), Some("unreadable"), Some("unreadable"), None];
     assert_eq!(ids, expected);
 }
 
