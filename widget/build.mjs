@@ -47,7 +47,6 @@ const OWN_PROPERTIES = [
   'record',
   'region',
   'rendered',
-  'reopen',
   'reset',
   'scrollToEnd',
   'setText',
@@ -114,6 +113,7 @@ const BUNDLES = [
   { name: 'catch-up.js', entry: 'src/catch-up.js', options: { format: 'esm' } },
   { name: 'sign-in.js', entry: 'src/sign-in.js', options: { format: 'esm' } },
   { name: 'sender.js', entry: 'src/client/sender.js', options: { format: 'esm' } },
+  { name: 'tabs.js', entry: 'src/client/tabs.js', options: { format: 'esm' } },
   { name: 'arrival.js', entry: 'src/client/arrival.js', options: { format: 'esm' } },
   { name: 'departure.js', entry: 'src/client/departure.js', options: { format: 'esm' } },
   // Loaded when the first form arrives.
