@@ -66,7 +66,12 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     onState,
     onSession,
     onUnsent({ key, channel: name, type, data, addedAt }, sent) {
-      if (name !== channel || type !== 'message') return;
+      if (name !== channel) return;
+      if (type === 'form') {
+        const { form, submission } = Object(data);
+        apply(() => conversation.record({ echo: true, type, data: { form, submission: { ...submission, sent } } }, 0));
+      }
+      if (type !== 'message') return;
       apply(() => conversation.post(key, data.text, addedAt));
       track(key, sent);
     },

@@ -251,6 +251,16 @@ describe('the stream', () => {
     );
   });
 
+  test('brings forms whose answers are being sent already', () => {
+    const submission = { data: { name: 'Ada' }, sent: Promise.resolve() };
+    receiveEcho('', { form: 'f', submission }, 'form');
+    receive('form', { id: 'f', form: { components: [] } });
+    assert.equal(conversation.all()[0]?.answer, submission);
+    conversation.empty();
+    receive('form', { id: 'f', form: { components: [] } });
+    assert.equal(conversation.all()[0]?.answer, undefined, "it was another user's");
+  });
+
   test('may contain malformed records', () => {
     for (const data of [null, 1, 'text', [], {}, { text: 1 }, { id: 7, text: null }, { id: '', seq: 0 }]) {
       receive('message', data);
