@@ -67,12 +67,10 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     onSession,
     onUnsent({ key, channel: name, type, data, addedAt }, sent) {
       if (name !== channel) return;
-      if (type === 'form') {
-        const { form, submission } = Object(data);
-        apply(() => conversation.record({ echo: true, type, data: { form, submission: { ...submission, sent } } }, 0));
-      }
-      if (type !== 'message') return;
-      apply(() => conversation.post(key, data.text, addedAt));
+      apply(() => {
+        if (type === 'message') conversation.post(key, data.text, addedAt);
+        else conversation.record({ type, echo: true, data: { ...data, sent } }, addedAt);
+      });
       track(key, sent);
     },
     onUnkept() {

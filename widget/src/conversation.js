@@ -19,8 +19,8 @@
  * @property {number} time milliseconds since 1970
  * @property {string} [problem] why sending failed
  * @property {unknown} [form] definition of a form that the user is asked to fill in
- * @property {unknown} [answer] the submission with which some page of the user has answered it; with the promise `sent`
- *   if it is still being sent
+ * @property {unknown} [answer] the data of the event with which some page of the user has answered it; with the promise
+ *   `sent` if it is still being sent
  */
 
 const MAX_MESSAGES = 500;
@@ -214,15 +214,16 @@ export function createConversation() {
     record(event, now) {
       // A record may hold anything. For a value that is not an object, all of these are undefined.
       const { echo, id: eventId, type, time, data } = Object(event);
-      const { id: messageId, form, text = form && '', seq, role, submission } = Object(data);
+      const { id: messageId, form, text = form && '', seq, role, sent } = Object(data);
       if (type === 'delete' && !echo) {
         const deleted = byId.get(messageId);
         if (deleted) remove(deleted);
       }
       if (echo && type === 'form') {
         const asked = byId.get(form);
-        if (asked) asked.answer = submission;
-        else if (submission?.sent && early.size < MAX_MESSAGES) early.set(form, submission);
+        if (asked) asked.answer = data;
+        // Only this page's own answers have a promise.
+        else if (sent?.then) early.set(form, data);
       }
       // An echo holds what some page of the user sent. Its id is the one that the page was answered with.
       const id = !echo && isId(messageId) ? messageId : eventId;

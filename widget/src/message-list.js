@@ -95,13 +95,13 @@ export function createMessageList(texts, actions) {
    */
   function render(row, message, before, after) {
     const { content } = row;
-    const { text, time, state, role, problem, form, answer } = message;
+    const { text, time, state, role, problem, form, answer = true } = message;
     // A growing text is appended to, so the user's selection in it survives.
     if (text.startsWith(content.data)) content.appendData(text.slice(content.length));
     else content.data = text;
 
-    if (form && row.shown !== (answer ?? true)) {
-      row.shown = answer ?? true;
+    if (form && row.shown !== answer) {
+      row.shown = answer;
       void showForm(row, message);
     }
 

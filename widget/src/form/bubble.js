@@ -16,8 +16,8 @@ const asked = new WeakMap();
 
 /**
  * @param {HTMLElement} bubble
- * @param {{ id: string | null, form?: unknown, answer?: unknown }} message answer: a submission, with `sent` if it is not
- *   known to be sent yet
+ * @param {{ id: string | null, form?: unknown, answer?: unknown }} message answer: the data of the event that answers the
+ *   form, with `sent` if it is not known to be sent yet
  * @param {import('./renderer.js').FormOptions} options
  */
 export function renderInBubble(bubble, { id, form, answer }, options) {
@@ -25,10 +25,10 @@ export function renderInBubble(bubble, { id, form, answer }, options) {
   if (before && (before.isSettled || !answer)) return;
   const hadFocus = before && before.form.element.matches(':focus');
   before?.form.destroy();
-  const { data, sent } = record(answer);
+  const { submission: answers, sent } = record(answer);
   // Nothing of a record is a promise.
   const sending = sent instanceof Promise ? sent : undefined;
-  const submission = answer ? { data, state: sending ? 'draft' : 'submitted' } : undefined;
+  const submission = answer ? { data: record(answers).data, state: sending ? 'draft' : 'submitted' } : undefined;
   const own = { ...options, id: id ?? '', submission, sending, onSubmit };
   const rendered = renderByPage(form, own) ?? new FormView(form, own);
   const current = { form: rendered, isSettled: Boolean(answer && !sending) };
