@@ -120,7 +120,10 @@ test('variables are compared in every form that TOML has for them', (context) =>
   at.run([...WORKERS, ...provider(at, 'entra'), '--channel', 'chat', '--channel', 'ops']);
   const written = at.read('vars.toml');
   for (const channels of ['CHANNELS = """\nchat,ups"""', 'CHANNELS = "chat,\\u0075ps"', '"CHANNELS" = \'chat, ups\'']) {
-    writeFileSync(join(at.out, 'vars.toml'), written.replace(/^CHANNELS = .*$/m, () => channels));
+    writeFileSync(
+      join(at.out, 'vars.toml'),
+      written.replace(/^CHANNELS = .*$/m, () => channels),
+    );
     const { status, stdout } = at.run(['--check']);
     assert.equal(status, 1, stdout);
     assert.match(stdout, /do not fit together\n {2}BRIDGE_CHANNELS lacks ups of CHANNELS\n/, channels);

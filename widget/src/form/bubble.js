@@ -1,5 +1,5 @@
-// A form in the bubble of its message: asked first, and shown with its answers once there are some: those that are being
-// sent, or those that were, from this page or another one, or before a reload.
+// A form in the bubble of its message: asked first, and shown with its answers once there are some: those that are
+// being sent, or those that were, from this page or another one, or before a reload.
 
 import { renderByPage } from './renderer.js';
 import { record } from './text.js';
@@ -16,8 +16,8 @@ const asked = new WeakMap();
 
 /**
  * @param {HTMLElement} bubble
- * @param {{ id: string | null, form?: unknown, answer?: unknown }} message answer: the data of the event that answers the
- *   form, with `sent` if it is not known to be sent yet
+ * @param {{ id: string | null, form?: unknown, answer?: unknown }} message answer: the data of the event that answers
+ *   the form, with `sent` if it is not known to be sent yet
  * @param {import('./renderer.js').FormOptions} options
  */
 export function renderInBubble(bubble, { id, form, answer }, options) {
