@@ -21,7 +21,8 @@ export default [
     },
   },
   { files: ['**/*.mjs', '*.js'], languageOptions: { globals: globals.node } },
-  { files: ['widget/**/*.js', 'examples/**/*.js'], languageOptions: { globals: globals.browser } },
+  { files: ['widget/**/*.js', 'examples/**/*.js', 'examples/**/*.jsx'], languageOptions: { globals: globals.browser } },
+  { files: ['examples/**/*.jsx'], languageOptions: { parserOptions: { ecmaFeatures: { jsx: true } } } },
   {
     files: ['edge/workers/js/**'],
     languageOptions: { globals: { ...globals.serviceworker, IdentityTransformStream: false } },

@@ -1,15 +1,16 @@
-// Builds widget/dist: the module, the classic script, the client, what they load on demand, the edge's own page, and a
-// manifest of these files. Fails if a bundle exceeds its size budget or contains what it must not.
+// Builds widget/dist: the module, the classic script, the client, what they load on demand, the edge's own page, source
+// maps, and a manifest of these files. Fails if a bundle exceeds its size budget or contains what it must not.
 
 import { createHash } from 'node:crypto';
-import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { dirname, extname, join } from 'node:path';
+import { copyFile, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { dirname, extname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 
 import * as esbuild from 'esbuild';
+import { minify } from 'terser';
 
-import { faultsOf } from './bundle-check.mjs';
+import { faultsOf, mapFaultsOf } from './bundle-check.mjs';
 
 const MAX_GZIP_BYTES = 10_000;
 const MAX_FORM_GZIP_BYTES = 16_000;
@@ -46,7 +47,6 @@ const OWN_PROPERTIES = [
   'record',
   'region',
   'rendered',
-  'reopen',
   'reset',
   'scrollToEnd',
   'setText',
@@ -108,9 +108,12 @@ const BUNDLES = [
     options: { format: 'esm', banner: { js: '(()=>{' }, footer: { js: '})();' } },
   },
   { name: 'client.js', entry: 'src/client/client.js', options: { format: 'esm' } },
+  { name: 'parcel.js', entry: 'src/parcel.js', options: { format: 'esm' } },
+  { name: 'remote-entry.js', entry: 'src/remote-entry.js', options: { format: 'esm' } },
   { name: 'catch-up.js', entry: 'src/catch-up.js', options: { format: 'esm' } },
   { name: 'sign-in.js', entry: 'src/sign-in.js', options: { format: 'esm' } },
   { name: 'sender.js', entry: 'src/client/sender.js', options: { format: 'esm' } },
+  { name: 'tabs.js', entry: 'src/client/tabs.js', options: { format: 'esm' } },
   { name: 'arrival.js', entry: 'src/client/arrival.js', options: { format: 'esm' } },
   { name: 'departure.js', entry: 'src/client/departure.js', options: { format: 'esm' } },
   // Loaded when the first form arrives.
@@ -121,14 +124,18 @@ const BUNDLES = [
     maxGzipBytes: MAX_FORM_GZIP_BYTES,
   },
 ];
-/** A module that is loaded on demand stays a file beside the one that asks for it. @type {esbuild.Plugin} */
-const onDemand = {
-  name: 'on-demand',
+/**
+ * A module that is loaded on demand stays a file beside the one that asks for it. So does the widget, for modules that
+ * mount it.
+ * @type {esbuild.Plugin}
+ */
+const betweenBundles = {
+  name: 'between-bundles',
   setup(build) {
     build.onResolve({ filter: /^\./ }, ({ kind, path, resolveDir }) => {
-      if (kind !== 'dynamic-import') return undefined;
       const bundle = BUNDLES.find(({ entry }) => join(folder, entry) === join(resolveDir, path));
-      return bundle && { path: `./${bundle.name}`, external: true };
+      const isApart = kind === 'dynamic-import' || bundle?.name === 'chat-widget.js';
+      return isApart && bundle ? { path: `./${bundle.name}`, external: true } : undefined;
     });
   },
 };
@@ -139,6 +146,7 @@ const PAGE_FILES = ['index.html', 'page.css', 'page.js'];
 export async function build(dist) {
   await rm(dist, { recursive: true, force: true });
   await mkdir(dist, { recursive: true });
+  const define = { BUILD_ID: JSON.stringify(await hashOfSources()) };
   for (const { name, entry, options } of BUNDLES) {
     await esbuild.build({
       ...options,
@@ -146,12 +154,15 @@ export async function build(dist) {
       outfile: join(dist, name),
       bundle: true,
       ...MINIFIED,
-      plugins: [cssAsText, onDemand],
+      sourcemap: 'inline',
+      define,
+      plugins: [cssAsText, betweenBundles],
     });
     await minifyAgain(join(dist, name));
   }
   for (const { name } of BUNDLES) {
-    const faults = faultsOf(await readFile(join(dist, name), 'utf8'));
+    const [code, map] = await Promise.all([name, `${name}.map`].map((file) => readFile(join(dist, file), 'utf8')));
+    const faults = [...faultsOf(code ?? ''), ...mapFaultsOf(map ?? '')];
     if (faults[0]) throw new Error(`${name} contains ${faults.join('\n')}`);
   }
   for (const name of PAGE_FILES) await copyFile(join(folder, name), join(dist, name));
@@ -163,12 +174,34 @@ export async function build(dist) {
 }
 
 /**
- * Bundled, the code is shorter still: what several modules had in common is now in one.
+ * Terser makes of a bundle what compresses better. The map that is in the bundle becomes a file beside it, to which no
+ * comment leads: the edge does, by a header, if it has it.
  * @param {string} path
  */
 async function minifyAgain(path) {
-  const { code } = await esbuild.transform(await readFile(path, 'utf8'), { ...MINIFIED, format: 'esm' });
+  const bundle = await readFile(path, 'utf8');
+  const { code = '', map } = await minify(bundle, {
+    module: true,
+    ecma: 2020,
+    sourceMap: { content: 'inline', includeSources: true, asObject: true },
+  });
+  const { sources, ...rest } = /** @type {Exclude<typeof map, string | undefined>} */ (map);
+  // The same wherever `dist` and the packages are.
+  const named = sources.map(
+    (source) =>
+      `../${relative(folder, resolve(dirname(path), source ?? '')).replace(/^.*\bnode_modules\//, 'node_modules/')}`,
+  );
   await writeFile(path, code);
+  await writeFile(`${path}.map`, JSON.stringify({ ...rest, sources: named }));
+}
+
+/** Changes with every source of the widget. */
+async function hashOfSources() {
+  const hash = createHash('sha256');
+  const entries = await readdir(join(folder, 'src'), { recursive: true, withFileTypes: true });
+  const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  for (const path of [fileURLToPath(import.meta.url), ...paths.toSorted()]) hash.update(await readFile(path));
+  return hash.digest('hex').slice(0, 8);
 }
 
 /**
@@ -177,16 +210,32 @@ async function minifyAgain(path) {
  */
 async function describe(dist, name) {
   const content = await readFile(join(dist, name));
-  const extension = extname(name);
-  const hash = createHash('sha256').update(content).digest('hex').slice(0, 8);
   return {
     name,
-    hashed: `${name.slice(0, -extension.length)}.${hash}${extension}`,
+    hashed: hashedName(name, content),
+    // The page's files have none.
+    ...(extname(name) === '.js' && !PAGE_FILES.includes(name) && { map: await hashedMap(dist, name) }),
     sri: `sha384-${createHash('sha384').update(content).digest('base64')}`,
     bytes: content.length,
     gzip: gzipSync(content, { level: 9 }).length,
   };
 }
+
+/**
+ * @param {string} name
+ * @param {Buffer} content
+ */
+function hashedName(name, content) {
+  const extension = extname(name);
+  const hash = createHash('sha256').update(content).digest('hex').slice(0, 8);
+  return `${name.slice(0, -extension.length)}.${hash}${extension}`;
+}
+
+/**
+ * @param {string} dist
+ * @param {string} name of a bundle
+ */
+const hashedMap = async (dist, name) => hashedName(`${name}.map`, await readFile(join(dist, `${name}.map`)));
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   let isTooLarge = false;

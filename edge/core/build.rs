@@ -1,4 +1,5 @@
 //! Embeds the built widget. A release build for Wasm fails without it; any other build goes on with no assets.
+//! `CAUSEWAY_SOURCE_MAPS=1` also embeds the source maps of its scripts, which are several times their size.
 
 #![allow(
     clippy::expect_used,
@@ -7,15 +8,20 @@
     reason = "a build script reports errors by failing"
 )]
 
-use std::{env, fs, path::Path};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
 
 fn main() {
     let dist = Path::new("../../widget/dist");
     let manifest = dist.join("manifest.json");
     println!("cargo::rerun-if-changed={}", manifest.display());
+    println!("cargo::rerun-if-env-changed=CAUSEWAY_SOURCE_MAPS");
+    let has_maps = env::var("CAUSEWAY_SOURCE_MAPS").is_ok_and(|value| value == "1");
     let out = Path::new(&env::var("OUT_DIR").expect("cargo sets OUT_DIR")).join("assets.rs");
     let rows = match fs::read_to_string(&manifest) {
-        Ok(text) => rows(dist, &text),
+        Ok(text) => rows(dist, &text, has_maps),
         Err(_)
             if env::var("CARGO_CFG_TARGET_FAMILY").is_ok_and(|family| family == "wasm")
                 && env::var("PROFILE").is_ok_and(|p| p == "release") =>
@@ -27,37 +33,47 @@ fn main() {
     fs::write(out, format!("static ASSETS: &[Asset] = &[\n{rows}];\n")).expect("OUT_DIR is writable");
 }
 
-fn rows(dist: &Path, manifest: &str) -> String {
+fn rows(dist: &Path, manifest: &str, has_maps: bool) -> String {
     let manifest: serde_json::Value = serde_json::from_str(manifest).expect("widget/dist/manifest.json is JSON");
     let files = manifest["files"].as_array().expect("widget/dist/manifest.json lists its files");
     let mut rows = String::new();
     for file in files {
         let name = file["name"].as_str().expect("a file has a name");
-        let path = dist.join(name).canonicalize().expect("a listed file exists");
-        println!("cargo::rerun-if-changed={}", path.display());
+        let path = embedded(dist, name);
         let sri = file["sri"].as_str().expect("a file has an integrity value");
-        rows += &row(name, false, sri, &path);
+        let map = file["map"].as_str().filter(|_| has_maps);
+        rows += &row(name, false, sri, map, &path);
         if let Some(hashed) = file["hashed"].as_str() {
-            rows += &row(hashed, true, sri, &path);
+            rows += &row(hashed, true, sri, map, &path);
+        }
+        if let Some(map) = map {
+            rows += &row(map, true, map, None, &embedded(dist, &format!("{name}.map")));
         }
     }
     let path = dist.join("manifest.json").canonicalize().expect("the manifest was read");
     let sri = files.iter().filter_map(|file| file["hashed"].as_str()).collect::<Vec<_>>().join(".");
-    rows + &row("manifest.json", false, &sri, &path)
+    rows + &row("manifest.json", false, &sri, None, &path)
 }
 
-/// `tag` names the content.
-fn row(name: &str, immutable: bool, tag: &str, path: &Path) -> String {
+/// The path of a file of the manifest, which cargo watches from now on.
+fn embedded(dist: &Path, name: &str) -> PathBuf {
+    let path = dist.join(name).canonicalize().expect("a listed file exists");
+    println!("cargo::rerun-if-changed={}", path.display());
+    path
+}
+
+/// `tag` names the content, `map` the source map of a script.
+fn row(name: &str, immutable: bool, tag: &str, map: Option<&str>, path: &Path) -> String {
     let content_type = match name.rsplit('.').next() {
         Some("js") => "text/javascript; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
         Some("html") => "text/html; charset=utf-8",
-        Some("json") => "application/json",
+        Some("json" | "map") => "application/json",
         Some("svg") => "image/svg+xml",
         _ => "application/octet-stream",
     };
     format!(
-        "    Asset {{ name: {name:?}, content_type: {content_type:?}, immutable: {immutable}, tag: {:?}, \
+        "    Asset {{ name: {name:?}, content_type: {content_type:?}, immutable: {immutable}, tag: {:?}, map: {map:?}, \
          bytes: include_bytes!({:?}) }},\n",
         format!("\"{tag}\""),
         path.display().to_string()

@@ -3,13 +3,16 @@
 
 import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
+import { importMapHashes, wayFile } from './ways/page.mjs';
+
 const USAGE = `usage: server.mjs [--address 127.0.0.1] [--port 8080] [--edge http://localhost:8787]
 
-Serves the demo page that embeds the chat widget of the edge at --edge, and at /live a page that uses only its client.`;
+Serves the demo page that embeds the chat widget of the edge at --edge, at /live a page that uses only its client, and at
+/ways/ a page for each way to embed the widget.`;
 
 const FILES = new Map([
   ['/', { name: 'index.html', type: 'text/html; charset=utf-8' }],
@@ -37,18 +40,19 @@ export function hostServer(edge) {
   const { origin, protocol } = new URL(edge);
   // An origin has no character with a meaning in HTML or in a policy, so it needs no escaping.
   if (!/^https?:$/.test(protocol)) throw new TypeError(`--edge must be an http(s) origin, not ${edge}`);
-  const policy = [
-    "default-src 'none'",
-    `script-src 'self' ${origin}`,
-    "style-src 'self'",
-    "img-src 'self' data:",
-    `connect-src ${origin}`,
-    "base-uri 'none'",
-    "form-action 'none'",
-    "frame-ancestors 'none'",
-    "require-trusted-types-for 'script'",
-    "trusted-types 'none'",
-  ].join('; ');
+  const policy = (/** @type {string[]} */ hashes) =>
+    [
+      "default-src 'none'",
+      ["script-src 'self'", origin, ...hashes].join(' '),
+      "style-src 'self'",
+      "img-src 'self' data:",
+      `connect-src ${origin}`,
+      "base-uri 'none'",
+      "form-action 'none'",
+      "frame-ancestors 'none'",
+      "require-trusted-types-for 'script'",
+      "trusted-types 'none'",
+    ].join('; ');
   // The Form.io library sets HTML and inline styles.
   const formioPolicy = [
     "default-src 'none'",
@@ -64,7 +68,7 @@ export function hostServer(edge) {
 
   return createServer(async (request, response) => {
     const { pathname } = new URL(request.url ?? '/', 'http://host');
-    const file = FILES.get(pathname) ?? FORMIO_FILES.get(pathname);
+    const file = FILES.get(pathname) ?? FORMIO_FILES.get(pathname) ?? (await wayFile(pathname));
     response.setHeader('X-Content-Type-Options', 'nosniff');
     if (!file || (request.method !== 'GET' && request.method !== 'HEAD')) {
       response
@@ -73,15 +77,15 @@ export function hostServer(edge) {
       return;
     }
     const isPackaged = /^(@formio|bootstrap)\//.test(file.name);
-    const path = isPackaged ? fileURLToPath(import.meta.resolve(file.name)) : join(folder, file.name);
-    const content = await readFile(path, 'utf8');
+    const path = isPackaged ? fileURLToPath(import.meta.resolve(file.name)) : resolve(folder, file.name);
+    const content = (await readFile(path, 'utf8')).replaceAll('{{edge}}', origin);
     response.writeHead(200, {
       'Content-Type': file.type,
-      'Content-Security-Policy': FILES.has(pathname) ? policy : formioPolicy,
+      'Content-Security-Policy': FORMIO_FILES.has(pathname) ? formioPolicy : policy(importMapHashes(content)),
       'Referrer-Policy': 'strict-origin-when-cross-origin',
       'Cache-Control': 'no-cache',
     });
-    response.end(content.replaceAll('{{edge}}', origin));
+    response.end(content);
   });
 }
 

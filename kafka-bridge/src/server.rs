@@ -13,13 +13,13 @@ use crate::{
     dead_letter::DeadLetters,
     health::{Dependency, Health},
     http::{Context, admin_router, router},
-    inbound::{Inbound, InboundLimits, SharedNotes},
+    inbound::{Inbound, InboundLimits, OtherInstances},
     kafka::{self as clients, KafkaClients},
     listen::{self, ClientTimeouts},
     metrics::Metrics,
     outbound::{self, EchoKeys, EdgeClient, Outbound, OutboundChannel, Ownership, Sink},
     redis_store::{BufferLimits, Redis, RedisNotes, RedisSink, RedisUrl, RedisUrlError, Subscription, UserBuffers},
-    replay::{ReplayLimits, Replays},
+    replay::{RecentRecords, ReplayLimits, Replays},
     span::Spans,
     stream::{Registry, Streams},
     topics::{REFRESH_INTERVAL, Topics},
@@ -124,7 +124,10 @@ pub async fn run(
             (Arc::new(store.sink()), Some(store))
         }
     };
-    let notes = redis.as_ref().map(|store| Box::new(store.notes()) as Box<dyn SharedNotes>);
+    let others = match &redis {
+        Some(store) => OtherInstances::Notes(Box::new(store.notes())),
+        None => OtherInstances::Kafka(Arc::clone(&replay_kafka)),
+    };
     if let Some(store) = &redis {
         spawn_stream_tasks(&store.redis, &store.registry, (&health, &metrics), &tasks, &stop);
     }
@@ -137,7 +140,7 @@ pub async fn run(
         (Arc::clone(&metrics), spans.clone()),
         (&config.channels, &echo_keys),
         tuning.inbound,
-        notes,
+        others,
         tasks.clone(),
     );
     let channels = OutboundChannel::all(&config.channels, &echo_keys);
@@ -146,6 +149,7 @@ pub async fn run(
         Arc::clone(&sink),
         Arc::clone(&topics),
         channels.clone(),
+        redis.as_ref().map(|store| Arc::clone(&store.buffers) as Arc<dyn RecentRecords>),
         tuning.replay,
     ));
     let streams = redis.map(|store| Arc::new(store.streams(tuning.feed, &metrics, &replays)));

@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use causeway_protocol::{
-    buffer::cases::{Step, cases, is_expected},
+    buffer::cases::{Step, cases, ids_of, is_expected},
     deliver::Outcome,
 };
 use kafka_bridge::redis_store::{Appended, BufferLimits, ReadPosition};
@@ -40,6 +40,10 @@ async fn redis_satisfies_the_shared_cases() {
                     let mut received: Vec<_> = lost.into_iter().map(told).collect();
                     received.extend(read_all(&buffer, &subject, &heard, &mut position).await);
                     assert!(is_expected(&received, &expected), "{name}, step {step_number}: {received:?}");
+                }
+                Step::History { at, request, expected } => {
+                    let page = buffer.history(&subject, &request, ms(at)).await.unwrap();
+                    assert_eq!(page.as_ref().map(ids_of), expected, "{name}, step {step_number}");
                 }
                 Step::ReadOn { expected } => {
                     let received = read_all(&buffer, &subject, &heard, &mut position).await;

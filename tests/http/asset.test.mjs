@@ -8,7 +8,7 @@ import { EdgeBrowser } from '../support/edge-browser.mjs';
 import { stack } from './stack.mjs';
 
 const browser = new EdgeBrowser(stack);
-/** @type {{ files: { name: string, hashed: string, sri: string }[] }} */
+/** @type {{ files: { name: string, hashed: string, sri: string, map?: string }[] }} */
 const { files } = JSON.parse((await browser.call('/assets/manifest.json')).text);
 const scripts = files.filter(({ name }) => name.endsWith('.js'));
 
@@ -44,4 +44,22 @@ test('pages of every origin may load the files, and no type is guessed', async (
   assert.equal(headers['access-control-allow-credentials'], undefined);
   assert.equal(headers['cross-origin-resource-policy'], 'cross-origin');
   assert.equal(headers['x-content-type-options'], 'nosniff');
+});
+
+test('developer tools find the source map of each script, if the edge was built with them', async () => {
+  const bundles = scripts.filter(({ map }) => map);
+  assert.ok(bundles.length > 5);
+  for (const { name, hashed, map } of bundles) {
+    const isBuilt = process.env.CAUSEWAY_SOURCE_MAPS === '1';
+    for (const path of [name, hashed]) {
+      const { headers } = await browser.call(`/assets/${path}`);
+      assert.equal(headers.sourcemap, isBuilt ? map : undefined, path);
+    }
+    const { status, headers, text } = await browser.call(`/assets/${map}`);
+    assert.equal(status, isBuilt ? 200 : 404, map);
+    if (!isBuilt) continue;
+    assert.equal(headers['cache-control'], 'public, max-age=31536000, immutable');
+    assert.equal(headers['content-type'], 'application/json');
+    assert.ok(JSON.parse(text).sources.length > 0);
+  }
 });

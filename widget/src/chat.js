@@ -51,7 +51,10 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     retry: (key) => submit(conversation.take(key)),
     cancel,
     onForm: ({ type, data }) => client.send(channel, type, data),
-    signOut: () => void client.logout().catch(() => view.showStatus(status, texts.strings.signOutFailed)),
+    signOut: () =>
+      void client
+        .logout(/** @type {any} */ (root.host).popup)
+        .catch(() => view.showStatus(status, texts.strings.signOutFailed)),
   });
   const { composer } = view;
 

@@ -1,60 +1,71 @@
 // The custom element.
+/* global BUILD_ID */
 
 import { createChat } from './chat.js';
 import { createCore } from './client/core.js';
 import { createRequest } from './client/request.js';
 import { STRINGS } from './strings.js';
-import { TAG } from './mount.js';
 import css from './style.css';
 import { createTexts } from './texts.js';
 
 /** Properties that are attributes, too. */
-const REFLECTED = ['edge', 'channel', 'heading'];
+const REFLECTED = ['edge', 'channel', 'heading', 'popup'];
 /** @type {CSSStyleSheet | undefined} */
 let sheet;
-/** @type {string | undefined} */
-let moduleUrl;
+/** @type {string} */
+export let moduleUrl;
+/** Name of the element. Another version of the widget may have taken the usual one. */
+export let tag = 'chat-widget';
 /** All widgets of a page share the stream of their edge. @type {Map<string, import('./client/core.js').Core>} */
 const clients = new Map();
 // Imported on a server, the module does nothing.
 const Base = globalThis.HTMLElement ?? class {};
 
 /**
- * A live, signed-in chat with a Kafka-backed service, through a Causeway edge.
+ * A live, signed-in chat with a Kafka-backed service, through a Causeway edge. docs/widget.md tells the whole contract.
+ * A test compares it, and this list, with the sources.
  *
  * Attributes
  *   edge       origin of the edge; default: the origin this module was loaded from
  *   channel    channel that messages are posted to; default `chat`
  *   heading    title of the widget; default `strings.heading`
  *   lang       language of times and days; default: the document's
+ *   popup      sign in in a window of its own, and never leave this page
  *
  * Properties (may be set before the element is defined, and at any time)
  *   strings    replacements for any of the texts in strings.js
- *   edge, channel, heading    as the attributes
+ *   edge, channel, heading, popup    as the attributes
  *   status     read-only: connecting | online | reconnecting | offline | signed-out | ended
  *
  * Events (bubble, cross shadow boundaries)
  *   chat-status    detail: { status }
  *   chat-message   detail: { id, role, text }; a complete message arrived, history included
  *
+ * Methods
+ *   focus()    to the text field
+ *
  * States: `:state(connecting)`, `:state(online)` and so on, one at a time
  *
  * Parts: shell, header, mark, heading, status, name, sign-out, log, messages, message, user, assistant, bubble, meta,
- *   retry, cancel, gap, latest, note, composer, input, send, sign-in, sign-in-link, other-account
+ *   retry, cancel, gap, latest, note, composer, input, send, sign-in, sign-in-link, other-account; form/module.js has
+ *   those of forms
  *
  * Custom properties
  *   --chat-accent, --chat-on-accent     own messages, buttons
  *   --chat-surface, --chat-raised       background; assistant's bubbles and fields
  *   --chat-text, --chat-muted           text; secondary text
- *   --chat-border, --chat-radius, --chat-font, --chat-shadow
+ *   --chat-border, --chat-radius, --chat-shadow
+ *   --chat-font, --chat-font-size       default: the browser's own size
  *   --chat-height                       default: the parent's height if it has one, else --chat-min-height
- *   --chat-min-height                   default 30rem
+ *   --chat-min-height                   default 480px
  * Colours follow `color-scheme`: set `chat-widget { color-scheme: light }` on a page that is never dark.
  *
  * Slots: none. The widget shows the stream's content only, none of the page's.
  */
 export class ChatWidget extends Base {
   static observedAttributes = [...REFLECTED, 'lang'];
+  /** Tells whether a class of the same name is this one. The build puts it in. */
+  static build = BUILD_ID;
 
   #internals = this.attachInternals();
   #root = this.attachShadow({ mode: 'open' });
@@ -63,8 +74,9 @@ export class ChatWidget extends Base {
   #chat;
   /** What the chat was started with. */
   #started = '';
-  /** @type {Partial<typeof STRINGS>} */
+  /** @type {Partial<import('./strings.js').Strings>} */
   #strings = {};
+  /** @type {import('./client/core.js').State} */
   #status = 'connecting';
 
   constructor() {
@@ -142,7 +154,7 @@ export class ChatWidget extends Base {
     this.#chat?.connect();
   }
 
-  /** @param {string} status */
+  /** @param {import('./client/core.js').State} status */
   #onStatus(status) {
     // Older browsers have no custom states, or demand dashes. The event and the property carry the same information.
     const { states } = this.#internals;
@@ -184,16 +196,19 @@ for (const name of REFLECTED) {
  * @throws {TypeError} if that is no http(s) URL
  */
 function edgeOrigin(edge) {
-  const { origin } = new URL(edge || moduleUrl || '', document.baseURI);
-  if (origin === 'null') throw new TypeError(`${TAG}: no edge`);
+  const { origin } = new URL(edge || moduleUrl, document.baseURI);
+  if (origin === 'null') throw new TypeError('no edge');
   return origin;
 }
 
 /**
- * @param {string | undefined} url of this module; its origin is the default edge
+ * @param {string} url of this module; its origin is the default edge
  */
 export function define(url) {
   moduleUrl = url;
-  // A page may load the module twice, under its stable and its hashed name.
-  if (globalThis.customElements && !customElements.get(TAG)) customElements.define(TAG, ChatWidget);
+  if (!globalThis.customElements) return;
+  const defined = () => /** @type {typeof ChatWidget | undefined} */ (customElements.get(tag));
+  // A page may load the module twice, under its stable and its hashed name. Other classes may be of another version.
+  if ((defined() ?? ChatWidget).build !== ChatWidget.build) tag += `-${ChatWidget.build}`;
+  if (!defined()) customElements.define(tag, ChatWidget);
 }

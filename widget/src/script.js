@@ -1,7 +1,30 @@
 // The classic script: `<script src="…/chat-widget.iife.js">`, then `window.ChatWidget.mount(…)`. It loads the module,
-// which takes over the elements that are there by then.
+// which also takes over the elements that are there by then.
 
-import { mount } from './mount.js';
+const { currentScript } = globalThis.document ?? {};
+/**
+ * Browsers do not tell a script of another origin its own address, so a relative path would lead nowhere.
+ * @type {Promise<typeof import('./module.js')>}
+ */
+const loaded =
+  currentScript && 'src' in currentScript
+    ? import(new URL('chat-widget.js', currentScript.src).href)
+    : import('./module.js');
+
+/**
+ * As in the module. The widget appears once the module is loaded: only then it is known whose element it is.
+ * @type {typeof import('./module.js').mount}
+ */
+function mount(parent, options) {
+  let isRemoved = false;
+  let unmount = () => {};
+  void loaded.then((module) => {
+    if (!isRemoved) unmount = module.mount(parent, options);
+  });
+  return () => {
+    isRemoved = true;
+    unmount();
+  };
+}
 
 Object.assign(globalThis, { ChatWidget: { mount } });
-void import('./module.js');

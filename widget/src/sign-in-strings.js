@@ -6,6 +6,7 @@ export const SIGN_IN_STRINGS = {
   signIn: 'Continue with {provider}',
   otherAccount: 'Use another account',
   cancelledText: 'The sign-in was cancelled.',
+  popupBlocked: 'Your browser has blocked the sign-in window. Allow it for this page, and try again.',
   noProviders: 'Signing in is not available right now.',
   endedTitle: 'Your session has ended',
   endedText: 'Sign in again to pick up where you left off.',

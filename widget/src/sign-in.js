@@ -1,7 +1,8 @@
 // What the widget says about accounts: the sign-in panel, and that the user has changed. Loaded when either is needed,
 // which is rare. A bundle of its own, so names of what it gets and gives are not shortened.
 
-import { login, loginUrl } from './client/departure.js';
+import { isOn, login, loginUrl } from './client/departure.js';
+import { openPopup } from './client/popup.js';
 import { element } from './dom.js';
 import { SIGN_IN_STRINGS } from './sign-in-strings.js';
 import css from './sign-in.css';
@@ -20,7 +21,7 @@ let sheet;
  */
 
 /**
- * @param {ShadowRoot} root gets the panel's style
+ * @param {ShadowRoot} root gets the panel's style. Its element may ask for a window of its own (`popup`)
  * @param {SignIn} signIn
  * @returns {Element[]}
  */
@@ -32,6 +33,7 @@ export function signInPanel(root, { origin, ask, info, strings, hasEnded }) {
   if (!root.adoptedStyleSheets.includes(sheet)) root.adoptedStyleSheets.push(sheet);
   const texts = { ...SIGN_IN_STRINGS, ...strings };
   const { providers, problem } = info;
+  const text = element('p', { role: 'status' }, reason());
   const links =
     problem === 'blocked'
       ? [element('a', { href: `${origin}/`, part: 'sign-in-link', target: '_blank' }, texts.ownWindow)]
@@ -52,9 +54,30 @@ export function signInPanel(root, { origin, ask, info, strings, hasEnded }) {
     const node = element('a', { href: loginUrl(origin, provider, { prompt }), part, title }, label);
     node.onclick = (event) => {
       event.preventDefault();
-      void login(origin, ask, info.handoff, provider, { prompt });
+      void signIn(provider, prompt);
     };
     return node;
+  }
+
+  /**
+   * @param {string} provider
+   * @param {string} [prompt]
+   */
+  async function signIn(provider, prompt) {
+    /** @type {import('./client/popup.js').Popup | undefined} */
+    let popup;
+    try {
+      if (isOn(root.host.getAttribute('popup'))) popup = openPopup(origin);
+    } catch {
+      text.textContent = texts.popupBlocked;
+      return;
+    }
+    try {
+      await login(origin, ask, info.handoff, provider, { prompt }, popup);
+    } catch (error) {
+      popup?.close();
+      throw error;
+    }
   }
 
   function reason() {
@@ -65,7 +88,7 @@ export function signInPanel(root, { origin, ask, info, strings, hasEnded }) {
   }
 
   const title = hasEnded ? texts.endedTitle : texts.signInTitle;
-  return [element('span', { part: 'mark' }), element('h3', {}, title), element('p', {}, reason()), ...links];
+  return [element('span', { part: 'mark' }), element('h3', {}, title), text, ...links];
 }
 
 /**

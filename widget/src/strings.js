@@ -31,7 +31,10 @@ export const STRINGS = {
   latest: 'Jump to latest',
 };
 
-/** @typedef {typeof STRINGS & Partial<typeof import('./sign-in-strings.js').SIGN_IN_STRINGS>} Strings */
+/**
+ * @typedef {typeof STRINGS & Partial<typeof import('./sign-in-strings.js').SIGN_IN_STRINGS> &
+ * Partial<import('./form/strings.js').FormStrings>} Strings
+ */
 
 /**
  * @param {string} template

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { faultsOf } from '../bundle-check.mjs';
+import { faultsOf, mapFaultsOf } from '../bundle-check.mjs';
 
 test('code and markup from text, inline styles, secrets and foreign addresses are found', () => {
   for (const [code, what] of [
@@ -19,4 +19,13 @@ test('code and markup from text, inline styles, secrets and foreign addresses ar
 test('what a widget needs is none of it', () => {
   for (const code of ['n.style.height="1px"', 'setTimeout(()=>f(),1)', 'retrieval(1)', '"http://www.w3.org/2000/svg"'])
     assert.deepEqual(faultsOf(code), [], code);
+});
+
+test('a source map names sources of the widget only, and no secret is in them', () => {
+  const map = (/** @type {string} */ source, /** @type {string} */ content) =>
+    mapFaultsOf(JSON.stringify({ sources: [source], sourcesContent: [content] }));
+  assert.deepEqual(map('../src/client/core.js', 'export const one = 1;'), []);
+  for (const source of ['/home/me/widget/src/core.js', '../../elsewhere/core.js', '../src/../../core.js'])
+    assert.match(map(source, '').join(), /^a source of elsewhere:/, source);
+  assert.match(map('../src/core.js', "const key = '-----BEGIN PRIVATE KEY'").join(), /^a secret:/);
 });

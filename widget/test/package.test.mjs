@@ -23,6 +23,28 @@ await client.send(7, 'cancel', {});
 export { end, id, response };
 `;
 
+const WIDGET_CONSUMER = `
+import { type ChatWidget, type ChatWidgetStrings, mount } from 'causeway-client/widget';
+
+const strings: ChatWidgetStrings = { send: 'Senden', otherAccount: 'Anderes Konto', formSend: 'Abschicken' };
+const unmount: () => void = mount(document.body, { heading: 'Support', popup: true, strings });
+const widget: ChatWidget = document.createElement('chat-widget');
+widget.heading = 'Orders';
+widget.popup = true;
+widget.strings = strings;
+const state: 'connecting' | 'online' | 'reconnecting' | 'offline' | 'signed-out' | 'ended' = widget.status;
+document.body.addEventListener('chat-message', ({ detail: { id, role, text } }) => console.log(id, role, text));
+widget.addEventListener('chat-status', ({ detail }) => {
+  // @ts-expect-error: no such state
+  if (detail.status === 'unknown') widget.focus();
+});
+// @ts-expect-error: no such text
+widget.strings = { sned: 'Senden' };
+// @ts-expect-error: no such option
+mount(document.body, { title: 'Support' });
+export { state, unmount };
+`;
+
 /** @param {...string} words */
 const tsc = (...words) => execFileSync(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), ...words]);
 
@@ -40,7 +62,8 @@ describe('the package', () => {
     const [{ files }] = JSON.parse(execFileSync('npm', words, { cwd: WIDGET, encoding: 'utf8', stdio: 'pipe' }));
     const paths = files.map((/** @type {{ path: string }} */ { path }) => path);
     const expected = ['README.md', 'LICENSE', 'NOTICE', 'src/client/client.js', 'src/client/departure.js'];
-    for (const path of [...expected, 'types/client/client.d.ts']) assert.ok(paths.includes(path), path);
+    for (const path of [...expected, 'types/client/client.d.ts', 'chat-widget.d.ts', 'react.d.ts'])
+      assert.ok(paths.includes(path), path);
     assert.deepEqual(
       paths.filter((/** @type {string} */ path) => /test|build|node_modules/.test(path)),
       [],
@@ -54,6 +77,7 @@ describe('the package', () => {
     await symlink(WIDGET, join(folder, 'node_modules/causeway-client'));
     await writeFile(join(folder, 'package.json'), '{"type":"module"}');
     await writeFile(join(folder, 'consumer.ts'), CONSUMER);
+    await writeFile(join(folder, 'widget-consumer.ts'), WIDGET_CONSUMER);
     await writeFile(join(folder, 'server.js'), "console.log(typeof (await import('causeway-client')).createClient);");
     const options = [
       '--ignoreConfig',
@@ -66,7 +90,7 @@ describe('the package', () => {
       '--types',
       '',
     ];
-    tsc(...options, join(folder, 'consumer.ts'));
+    tsc(...options, join(folder, 'consumer.ts'), join(folder, 'widget-consumer.ts'));
     assert.equal(execFileSync(process.execPath, [join(folder, 'server.js')], { encoding: 'utf8' }), 'function\n');
   });
 });

@@ -27,7 +27,9 @@ function senderOf({ confirm = async () => true, mark = async () => true, answer 
     ADA,
     async (_path, init) => {
       const headers = new Headers(init?.headers);
-      log.push(`post ${headers.get('Idempotency-Key')} as ${headers.get('X-Causeway-User')}`);
+      const repeat = headers.get('X-Causeway-Repeat');
+      const again = repeat === null ? '' : ` again after ${repeat} s`;
+      log.push(`post ${headers.get('Idempotency-Key')} as ${headers.get('X-Causeway-User')}${again}`);
       return (await answer?.()) ?? Response.json({ id: 'in-1' }, { status: 202 });
     },
     ending.signal,
@@ -150,6 +152,22 @@ describe("a user's events", () => {
 describe('an event that is tried for long', () => {
   beforeEach(() => mock.timers.enable({ apis: ['Date', 'setTimeout'] }));
   afterEach(() => mock.timers.reset());
+
+  test('says in each repeat how long ago its first attempt was', async () => {
+    let attempts = 0;
+    const answer = async () => Response.json({ id: 'in-1' }, { status: (attempts += 1) < 3 ? 503 : 202 });
+    const { send, posts } = senderOf({ answer });
+    const sent = send('a');
+    for (let seconds = 0; seconds < 60 && posts().length < 3; seconds += 1) {
+      await turn();
+      mock.timers.tick(1000);
+    }
+    assert.deepEqual(await sent, { id: 'in-1' });
+    const [first, ...repeats] = posts();
+    assert.equal(first, 'post a as github:1');
+    const ages = repeats.map((line) => Number(/ again after (\d+) s$/.exec(line)?.[1]));
+    assert.ok(ages.length === 2 && ages.every((age, n) => age > (ages[n - 1] ?? 0)), posts().join('; '));
+  });
 
   test('expires before the edge forgets its key', async () => {
     const { promise, resolve } = gate();

@@ -47,7 +47,7 @@ export class StubEdge {
   postFailures = [];
   /** Statuses of the next streams, instead of 200. @type {number[]} */
   streamFailures = [];
-  /** Last-Event-ID of each stream request, in order. @type {(string | undefined)[]} */
+  /** Position of each stream request, in order. @type {(string | undefined)[]} */
   lastEventIds = [];
   /** Whether sign-out continues at the provider. */
   endsAtProvider = false;
@@ -172,7 +172,7 @@ export class StubEdge {
     if (pathname === '/auth/entra/end-session') return this.#endSession(searchParams, response);
     if (/^\/auth\/\w+\/login$/.test(pathname)) return this.#login(searchParams, response);
     if (pathname === '/auth/handoff') return this.#redeem(request, response);
-    if (pathname === '/stream') return this.#stream(request, response);
+    if (pathname === '/stream') return this.#stream(request, searchParams, response);
     if (this.answers.has(pathname)) return this.#answer(request, pathname, response);
     if (pathname === '/events/chat') return this.#event(request, response);
     return this.#asset(pathname === '/' ? '/assets/index.html' : pathname, response);
@@ -255,11 +255,12 @@ export class StubEdge {
 
   /**
    * @param {Request} request
+   * @param {URLSearchParams} query
    * @param {Response} response
    */
-  #stream(request, response) {
+  #stream(request, query, response) {
     const header = request.headers['last-event-id'];
-    const lastEventId = typeof header === 'string' ? header : undefined;
+    const lastEventId = typeof header === 'string' ? header : (query.get('last_event_id') ?? undefined);
     this.lastEventIds.push(lastEventId);
     const failure = this.user ? this.streamFailures.shift() : 401;
     if (failure) {
@@ -341,7 +342,10 @@ function allowOrigin({ headers: { origin } }, response) {
 
 /** @param {Response} response */
 function preflight(response) {
-  response.setHeader('Access-Control-Allow-Headers', 'X-CSRF, Content-Type, Idempotency-Key, X-Causeway-User');
+  response.setHeader(
+    'Access-Control-Allow-Headers',
+    'X-CSRF, Content-Type, Idempotency-Key, X-Causeway-User, X-Causeway-Repeat',
+  );
   response.setHeader('Access-Control-Allow-Methods', 'GET, POST');
   response.writeHead(204).end();
 }

@@ -32,7 +32,8 @@ class WidgetPage {
   edge = new StubEdge();
   edgeOrigin = '';
   hostOrigin = '';
-  #dist = '';
+  /** Folder of the built widget, which the stub edge serves. */
+  dist = '';
   /** @type {import('node:http').Server | undefined} */
   #host;
   /** @type {import('playwright-core').Browser | undefined} */
@@ -55,9 +56,9 @@ class WidgetPage {
   }
 
   async start() {
-    this.#dist = await mkdtemp(join(tmpdir(), 'chat-widget-'));
-    await build(this.#dist);
-    this.edgeOrigin = await this.edge.listen(this.#dist);
+    this.dist = await mkdtemp(join(tmpdir(), 'chat-widget-'));
+    await build(this.dist);
+    this.edgeOrigin = await this.edge.listen(this.dist);
     const host = (this.#host = hostServer(this.edgeOrigin));
     await new Promise((resolve) => host.listen(0, '127.0.0.1', () => resolve(undefined)));
     const { port } = /** @type {import('node:net').AddressInfo} */ (host.address());
@@ -72,7 +73,7 @@ class WidgetPage {
     this.edge.close();
     this.#host?.closeAllConnections();
     this.#host?.close();
-    await rm(this.#dist, { recursive: true, force: true });
+    await rm(this.dist, { recursive: true, force: true });
   }
 
   async newPage() {

@@ -274,7 +274,8 @@ pub fn preflight<B>(
     }
     response.set(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, PATCH, DELETE");
     let mut allowed = "content-type, idempotency-key, if-match, if-modified-since, if-none-match, if-range, \
-                       if-unmodified-since, last-event-id, range, traceparent, x-causeway-user, x-csrf"
+                       if-unmodified-since, last-event-id, range, traceparent, x-causeway-repeat, \
+                       x-causeway-user, x-csrf"
         .to_owned();
     let service = parameters.first().filter(|_| row.handler == Handler::Proxy).and_then(|name| config.service(name));
     for name in service.iter().flat_map(|service| &service.request_headers) {

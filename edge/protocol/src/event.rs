@@ -38,6 +38,9 @@ pub struct InboundEvent {
     /// The `traceparent` header (W3C Trace Context), carried end to end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// In a repeat: how many seconds ago the event was first sent. A bridge that does not know it looks for it in Kafka.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeated_after_seconds: Option<u32>,
     /// The record's value, byte for byte as the widget sent it.
     pub data: Box<RawValue>,
 }

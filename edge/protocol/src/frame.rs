@@ -30,6 +30,12 @@ pub fn gap_frame(cursor: &Cursor, reason: ResetReason) -> String {
     format!("id: {cursor}\nevent: reset\ndata: {{\"reason\":\"{}\"}}\n\n", reason.as_str())
 }
 
+/// Whether a frame is one of [`gap_frame`]. A record's events have no name.
+#[must_use]
+pub fn is_gap(frame: &str) -> bool {
+    frame.lines().nth(1).is_some_and(|line| line.starts_with("event: "))
+}
+
 /// The frame of a position that is lost. The empty id makes the client forget its position. It would otherwise resume
 /// from it, and be reset, again and again.
 #[must_use]
@@ -53,6 +59,7 @@ mod tests {
             gap_frame(&cursor, ResetReason::Parked),
             "id: v2.chat.2.1.3\nevent: reset\ndata: {\"reason\":\"parked\"}\n\n"
         );
+        assert!(is_gap(&gap_frame(&cursor, ResetReason::Parked)) && !is_gap(&record_frame(&cursor, &events)));
         assert_eq!(reset_frame(ResetReason::BadCursor), "id\nevent: reset\ndata: {\"reason\":\"bad_cursor\"}\n\n");
     }
 }

@@ -13,6 +13,7 @@
 //! - [`feed`]: the rules of one SSE stream (keep-alive, rotation, end) without any I/O
 //! - [`signature`]: how each side authenticates its requests to the other
 //! - [`replay`]: how records are read again that a buffer no longer has
+//! - [`history`]: a page of earlier events, from a buffer and from Kafka
 //! - [`stream`]: how the edge on Spin opens a stream at the bridge and ends it
 //! - `query`: requests whose content is a parameter of the query
 //! - [`problem`]: the error document of RFC 9457
@@ -28,6 +29,7 @@ pub mod deliver;
 pub mod event;
 pub mod feed;
 pub mod frame;
+pub mod history;
 pub mod hub;
 pub mod problem;
 mod query;

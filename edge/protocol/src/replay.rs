@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     channel::Channel,
     cursor::Cursor,
-    deliver::{Slice, Versioned},
+    deliver::{Slice, Versioned, WIRE_VERSION},
+    history::HistoryRequest,
     hub::ResetReason,
     query,
     subject::Subject,
@@ -109,6 +110,14 @@ pub struct HoleAnswer {
 pub struct ReplayError;
 
 impl ReplayRequest {
+    /// The request for a page of a user's history.
+    #[must_use]
+    pub fn for_page(subject: Subject, page: &HistoryRequest) -> Self {
+        let HistoryRequest { channel, before, limit } = page.clone();
+        let range = ReplayRange::Before { cursor: before, limit };
+        Self { version: WIRE_VERSION, subject, channel, range }
+    }
+
     /// The path and query of the request.
     #[must_use]
     pub fn target(&self) -> String {

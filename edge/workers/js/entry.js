@@ -128,6 +128,11 @@ export class UserHub extends objects(wasm.UserHub, closeSockets) {
     });
   }
 
+  /** Reads a page of history, or `null`. @param {string} request */
+  history(request) {
+    return this[CALL]((inner) => inner.history(request));
+  }
+
   /** Ends a session's streams. @param {string} end */
   end(end) {
     return this[CALL]((inner) => inner.end(end));

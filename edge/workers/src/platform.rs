@@ -28,6 +28,7 @@ use causeway_protocol::{
     channel::Channel,
     checkpoint::{CheckpointRequest, CheckpointResponse},
     deliver::Outcome,
+    history::{HistoryPage, HistoryRequest},
     hub::EndReason,
     session::SessionHandle,
     subject::Subject,
@@ -215,6 +216,12 @@ impl StreamHub for Workers {
 
     async fn append(&self, subject: &Subject, slices: &str) -> Result<Outcome, Unavailable> {
         self.object(user_hub::DEPENDENCY, "USER_HUB", &subject.to_string()).call_method(user_hub::APPEND, slices).await
+    }
+
+    async fn history(&self, subject: &Subject, request: &HistoryRequest) -> Result<Option<HistoryPage>, Unavailable> {
+        let request = serde_json::to_string(request).map_err(|e| Unavailable::new(user_hub::DEPENDENCY, e))?;
+        let subject = subject.to_string();
+        self.object(user_hub::DEPENDENCY, "USER_HUB", &subject).call_method(user_hub::HISTORY, &request).await
     }
 
     async fn open(&self, request: OpenStream) -> Result<Opened<Body<NativeBody>>, Unavailable> {

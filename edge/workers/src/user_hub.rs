@@ -17,6 +17,7 @@ use causeway_core::{
 use causeway_protocol::{
     channel::Channel,
     deliver::{Outcome, Slice},
+    history::HistoryRequest,
     hub::{EndReason, PING, PONG},
     session::SessionHandle,
 };
@@ -33,6 +34,8 @@ mod crossing;
 pub(crate) const DEPENDENCY: Dependency = Dependency::Hub;
 /// The operation that appends the JSON of [`Slice`]s. It answers with an [`Outcome`].
 pub(crate) const APPEND: &str = "append";
+/// The operation that reads a page of history. Its argument is a [`HistoryRequest`], its answer an optional page.
+pub(crate) const HISTORY: &str = "history";
 /// The operation that opens a stream.
 pub(crate) const OPEN: &str = "open";
 /// The operation that ends a session's streams.
@@ -85,6 +88,16 @@ impl UserHub {
             Err(_) => Outcome::Refused,
         };
         serde_json::to_string(&outcome).map_err(|error| Error::from(error).into())
+    }
+
+    /// Reads a page of history: the JSON of a [`HistoryRequest`] in, that of the page or `null` out.
+    ///
+    /// # Errors
+    /// The request is none, or the storage failed.
+    pub fn history(&self, request: &str) -> Result<String, JsValue> {
+        let request: HistoryRequest = serde_json::from_str(request).map_err(Error::from)?;
+        let page = self.with_hub(|hub| hub.history(&request, now_ms()))?;
+        serde_json::to_string(&page).map_err(|error| Error::from(error).into())
     }
 
     /// For how many milliseconds the hub may hold what it has not stored yet.

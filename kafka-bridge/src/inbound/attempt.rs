@@ -107,6 +107,11 @@ impl Attempt {
         self.targets.echo.is_some()
     }
 
+    /// Where its two records go. The second one is the echo.
+    pub(super) fn targets(&self) -> (&Target, Option<&Target>) {
+        (&self.targets.inbound, self.targets.echo.as_ref())
+    }
+
     /// One of its records, as it is written.
     pub(super) fn record(&self, destination: Destination) -> NewRecord {
         let mut record = self.said.record(destination);

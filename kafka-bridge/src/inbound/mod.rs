@@ -3,7 +3,8 @@
 //! - [`record`]: turns an event into Kafka records.
 //! - [`attempt`]: one attempt to write an event.
 //! - [`window`]: remembers events, so that a repeat is answered without a second write.
-//! - [`sharing`]: does so across instances.
+//! - [`sharing`]: does so across instances that share a memory.
+//! - [`search`]: does so across those that don't, by what is in Kafka.
 //! - [`note`]: the notes by which they do it, and the trait of the memory that keeps them.
 //! - [`shared_memory`]: that memory, for a limited time and with pauses.
 //! - [`publisher`]: tells what was written, many events at once.
@@ -20,7 +21,7 @@
 //! other. A repeated id with other content is rejected: answering it like a repeat would lose it.
 //!
 //! If neither record was acknowledged, the id is forgotten, so that a retry writes again. Kafka may have stored the
-//! first attempt nevertheless. The bridge cannot know that, so consumers deduplicate by `ce_id`. An event that was
+//! first attempt nevertheless, and a search may fail, so consumers deduplicate by `ce_id`. An event that was
 //! answered with 202 is stored in Kafka.
 
 mod attempt;
@@ -29,6 +30,7 @@ mod note;
 mod partition_producer;
 mod publisher;
 mod record;
+mod search;
 mod shared_memory;
 mod sharing;
 mod topic_writer;
@@ -37,6 +39,7 @@ mod window;
 use std::{
     collections::HashMap,
     sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
 };
 
 use causeway_protocol::event::{Accepted, InboundEvent};
@@ -49,6 +52,7 @@ use tokio_util::task::TaskTracker;
 use self::{
     attempt::{Attempt, Place, Target, Targets},
     record::{EchoSigner, Said},
+    search::{Reused, Search},
     sharing::{Claim, Sharing},
     topic_writer::{Shared, TopicWriter},
     window::{Known, Window},
@@ -68,7 +72,20 @@ pub struct Inbound {
     limits: InboundLimits,
     routes: HashMap<String, Route>,
     window: Arc<Window>,
-    sharing: Option<Arc<Sharing>>,
+    others: Others,
+}
+
+/// How an instance learns what others have written.
+pub enum OtherInstances {
+    /// By a memory that they share.
+    Notes(Box<dyn SharedNotes>),
+    /// By reading Kafka with this client, not the one that writes.
+    Kafka(Arc<dyn KafkaIo>),
+}
+
+enum Others {
+    Sharing(Arc<Sharing>),
+    Search(Arc<Search>),
 }
 
 /// Where the events of one channel go.
@@ -88,8 +105,7 @@ pub struct Pending {
 }
 
 impl Inbound {
-    /// Serves the channels that have an inbound topic. `notes` is the memory that instances share, if there is one. `tasks`
-    /// are those that a drain waits for.
+    /// Serves the channels that have an inbound topic. `tasks` are those that a drain waits for.
     #[must_use]
     pub fn new(
         kafka: Arc<dyn KafkaIo>,
@@ -97,7 +113,7 @@ impl Inbound {
         (metrics, spans): (Arc<Metrics>, Spans),
         (channels, echo_keys): (&[ChannelSettings], &EchoKeys),
         limits: InboundLimits,
-        notes: Option<Box<dyn SharedNotes>>,
+        others: OtherInstances,
         tasks: TaskTracker,
     ) -> Self {
         let shared = Arc::new(Shared {
@@ -126,8 +142,12 @@ impl Inbound {
             let max_record_bytes = channel.max_record_bytes;
             routes.insert(channel.name.to_string(), Route { inbound, echo, echo_signer, max_record_bytes });
         }
-        let sharing = notes.map(|notes| Arc::new(Sharing::new(notes, limits, metrics.events_unshared.clone(), tasks)));
-        Self { topics, limits, routes, window: Arc::new(Window::new(limits, metrics)), sharing }
+        let failures = metrics.events_unshared.clone();
+        let others = match others {
+            OtherInstances::Notes(notes) => Others::Sharing(Arc::new(Sharing::new(notes, limits, failures, tasks))),
+            OtherInstances::Kafka(kafka) => Others::Search(Arc::new(Search::new(kafka, failures))),
+        };
+        Self { topics, limits, routes, window: Arc::new(Window::new(limits, metrics)), others }
     }
 
     /// Writes an event unless it was written before, and returns its coordinates.
@@ -172,14 +192,30 @@ impl Inbound {
     }
 
     fn write(&self, attempt: Arc<Attempt>) {
-        match &self.sharing {
-            None => attempt.enqueue(attempt.progress()),
-            Some(sharing) => match sharing.admit() {
+        match &self.others {
+            Others::Sharing(sharing) => match sharing.admit() {
                 Some(room) => drop(tokio::spawn(write_once(attempt, Arc::clone(sharing), room))),
                 None => attempt.reject(Rejection::Busy),
             },
+            Others::Search(search) => {
+                let ago = attempt.said.event.repeated_after_seconds.map(|seconds| Duration::from_secs(seconds.into()));
+                let ago = ago.map(|ago| ago.min(self.limits.remembered_for));
+                match ago.and_then(|ago| Some((ago, search.admit()?))) {
+                    Some((ago, room)) => drop(tokio::spawn(write_missing(attempt, Arc::clone(search), ago, room))),
+                    None => attempt.enqueue(attempt.progress()),
+                }
+            }
         }
     }
+}
+
+/// Writes what Kafka does not have of a repeat.
+async fn write_missing(attempt: Arc<Attempt>, search: Arc<Search>, ago: Duration, room: OwnedSemaphorePermit) {
+    match search.progress(&attempt, ago).await {
+        Ok(progress) => attempt.enqueue(progress),
+        Err(Reused) => attempt.reject(Rejection::IdReused),
+    }
+    drop(room);
 }
 
 /// Writes an event unless another instance writes it or has written it.

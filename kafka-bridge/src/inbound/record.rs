@@ -70,7 +70,7 @@ impl Said {
         let identity = digest(&[&event.channel, " ", &key, " ", &event.id]);
         // Time and trace are left out, because they differ between a request and its repeat. A type contains no line
         // break.
-        let fingerprint = digest(&[&event.kind, "\n", event.data.get()]);
+        let fingerprint = fingerprint(&event.kind, event.data.get());
         Ok(Self { event, key, identity, fingerprint })
     }
 
@@ -124,6 +124,16 @@ fn check(event: &InboundEvent) -> Result<(), &'static str> {
         return Err("traceparent must be of W3C Trace Context");
     }
     Ok(())
+}
+
+fn fingerprint(kind: &str, data: &str) -> u128 {
+    digest(&[kind, "\n", data])
+}
+
+/// The fingerprint of the event that a record is of.
+pub(super) fn fingerprint_of(record: &NewRecord) -> Option<u128> {
+    let kind = str::from_utf8(record.headers.get("ce_type")?).ok()?;
+    Some(fingerprint(kind, str::from_utf8(record.value.as_deref()?).ok()?))
 }
 
 /// The first half of a SHA-256. Nobody finds two texts with the same half.

@@ -91,6 +91,11 @@ impl TopicWriter {
         Self { topic: topic.into(), shared, queues: Mutex::default() }
     }
 
+    /// The topic.
+    pub(super) fn name(&self) -> Arc<str> {
+        Arc::clone(&self.topic)
+    }
+
     /// The partition of a key. Asks Kafka only if the topic is not known yet.
     pub(super) async fn partition_of(&self, key: &str) -> Result<i32, Rejection> {
         let count = self.shared.topics.partitions(&self.topic).await;

@@ -172,7 +172,7 @@ impl Metrics {
             )?,
             events_unshared: make.counter(
                 "causeway_events_unshared_total",
-                "Failed calls to the memory of events that instances share. A repeat at another instance may be written again.",
+                "Failed calls to the memory of events that instances share, or searches of Kafka for repeats. A repeat at another instance may be written again.",
             )?,
             produce_seconds: make.seconds_by(
                 "causeway_produce_seconds",

@@ -4,6 +4,7 @@
 //! - [`key`]: the names of keys and channels.
 //! - [`connection`]: the connections that all commands share.
 //! - [`buffer`]: a user's last records, and a client's position among them.
+//! - [`history`]: a page of a user's earlier events.
 //! - [`notes`]: what instances tell each other about events that users said.
 //! - [`append`]: the call that appends to the buffers of several users.
 //! - [`position`]: how far a stream has come.
@@ -18,6 +19,7 @@ pub mod append;
 pub mod buffer;
 mod checkpoint;
 pub mod connection;
+mod history;
 mod key;
 pub mod notes;
 pub mod position;

@@ -2,6 +2,7 @@
 //!
 //! - [`limits`]: what one answer may cost.
 //! - [`permit`]: how many scans run at a time, of one user, and for history.
+//! - [`history`]: pages that come from the users' buffers first.
 //! - [`cache`]: answers that are kept for a moment.
 //! - [`partition_state`]: which epoch a partition is in, and its last hole.
 //! - [`scan`]: finds a user's records among those of a partition.
@@ -13,6 +14,7 @@
 mod backward;
 mod cache;
 mod forward;
+mod history;
 pub mod limits;
 mod partition_state;
 mod permit;
@@ -31,13 +33,13 @@ use causeway_protocol::{
 };
 use tokio::time::Instant;
 
-pub use self::limits::ReplayLimits;
 use self::{
     cache::{Cache, Key},
     partition_state::PartitionStates,
     permit::{Permits, Purpose},
     scan::{Budget, Scan},
 };
+pub use self::{history::RecentRecords, limits::ReplayLimits};
 use crate::{
     kafka::{KafkaError, KafkaIo},
     outbound::{OutboundChannel, Sink, SinkError},
@@ -62,6 +64,7 @@ pub struct Replays {
     channels: Vec<OutboundChannel>,
     topics: Arc<Topics>,
     states: PartitionStates,
+    recent: Option<Arc<dyn RecentRecords>>,
     cache: Cache,
     permits: Permits,
     limits: ReplayLimits,
@@ -83,17 +86,19 @@ enum ScanError {
 }
 
 impl Replays {
-    /// Reads the topics of these channels. Epochs are those of the sink.
+    /// Reads the topics of these channels. Epochs are those of the sink. `recent` are the users' buffers, if the bridge has
+    /// them.
     #[must_use]
     pub fn new(
         kafka: Arc<dyn KafkaIo>,
         sink: Arc<dyn Sink>,
         topics: Arc<Topics>,
         channels: Vec<OutboundChannel>,
+        recent: Option<Arc<dyn RecentRecords>>,
         limits: ReplayLimits,
     ) -> Self {
         let (cache, permits) = (Cache::new(limits), Permits::new(limits));
-        Self { kafka, channels, topics, states: PartitionStates::new(sink), cache, permits, limits }
+        Self { kafka, channels, topics, states: PartitionStates::new(sink), recent, cache, permits, limits }
     }
 
     /// Answers a request.
@@ -102,6 +107,14 @@ impl Replays {
     /// [`Rejection`] if the request is not one that the edge sends, too many scans run, or Kafka can't be read in time.
     pub async fn answer(&self, request: &ReplayRequest) -> Result<Arc<ReplayAnswer>, Rejection> {
         let channel = self.check(request)?;
+        match &request.range {
+            ReplayRange::Before { cursor, limit } => self.page(channel, request, cursor.as_ref(), *limit).await,
+            ReplayRange::After { .. } | ReplayRange::Since { .. } => self.read(channel, request).await,
+        }
+    }
+
+    /// Reads from Kafka, or takes the answer that an equal request got a moment ago.
+    async fn read(&self, channel: &OutboundChannel, request: &ReplayRequest) -> Result<Arc<ReplayAnswer>, Rejection> {
         let cell = self.cache.cell(Key::of(request));
         let scanned = cell.get_or_try_init(async || {
             let purpose = match request.range {

@@ -110,7 +110,8 @@ impl LiveStream {
             return self.perform(Step { end: true, ..Step::default() });
         }
         if now_ms >= self.feed.next_timer_ms() {
-            return self.on_timer(now_ms).await;
+            // Boxed, so that a waiting stream does not hold the memory that the last check of its session needs.
+            return Box::pin(self.on_timer(now_ms)).await;
         }
         let timer = self.opened_at + Duration::from_millis(self.feed.next_timer_ms());
         if !self.missed.is_empty() {

@@ -5,6 +5,7 @@
 //! - [`echo`]: the user's own words on the user's streams.
 //! - [`idempotency`]: repeated ids.
 //! - [`sharing`]: repeated ids at several instances.
+//! - [`search`]: repeated ids at several instances that share no memory.
 //! - [`http`]: signatures, rejections, readiness, drain and metrics.
 //! - [`paused`]: the inbound side alone, with paused time.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
@@ -14,6 +15,7 @@ mod http;
 mod idempotency;
 mod pace;
 mod paused;
+mod search;
 mod sharing;
 #[path = "../support/mod.rs"]
 mod support;

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -17,7 +17,7 @@ use causeway_protocol::{
 };
 use kafka_bridge::{
     config::{ChannelSettings, Config},
-    inbound::{Inbound, InboundLimits, NoteChange, Replaced, SharedNotes},
+    inbound::{Inbound, InboundLimits, NoteChange, OtherInstances, Replaced, SharedNotes},
     kafka::{Fetched, KafkaError, KafkaIo, NewRecord, Watermarks},
     metrics::Metrics,
     outbound::EchoKeys,
@@ -56,6 +56,8 @@ pub(crate) struct SlowKafka {
     leaderless: Mutex<BTreeSet<(String, i32)>>,
     failures: Mutex<BTreeMap<String, VecDeque<KafkaError>>>,
     hangs: AtomicBool,
+    reads_hang: AtomicBool,
+    searches: AtomicUsize,
 }
 
 impl SlowKafka {
@@ -67,6 +69,8 @@ impl SlowKafka {
             leaderless: Mutex::default(),
             failures: Mutex::default(),
             hangs: AtomicBool::new(false),
+            reads_hang: AtomicBool::new(false),
+            searches: AtomicUsize::new(0),
         })
     }
 
@@ -94,6 +98,16 @@ impl SlowKafka {
     /// Writes never end.
     pub(crate) fn hang(&self) {
         self.hangs.store(true, Ordering::Relaxed);
+    }
+
+    /// Reads never end.
+    pub(crate) fn hang_reads(&self) {
+        self.reads_hang.store(true, Ordering::Relaxed);
+    }
+
+    /// How often a partition was searched.
+    pub(crate) fn searches(&self) -> usize {
+        self.searches.load(Ordering::Relaxed)
     }
 
     /// The ids of a topic's records.
@@ -131,6 +145,11 @@ impl KafkaIo for SlowKafka {
     }
 
     async fn offset_at(&self, topic: &str, partition: i32, time_ms: i64) -> Result<Option<i64>, KafkaError> {
+        self.searches.fetch_add(1, Ordering::Relaxed);
+        if self.reads_hang.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep(WRITE).await;
         self.memory.offset_at(topic, partition, time_ms).await
     }
 
@@ -168,7 +187,8 @@ impl Instance {
         let tasks = TaskTracker::new();
         let echo_keys = EchoKeys::new(Arc::new(KeyRing::parse(&keys()).unwrap()));
         let counted = (Arc::clone(&metrics), Spans::default());
-        let inbound = Inbound::new(kafka, topics, counted, (channels, &echo_keys), limits, notes, tasks);
+        let others = notes.map_or_else(|| OtherInstances::Kafka(Arc::clone(&kafka)), OtherInstances::Notes);
+        let inbound = Inbound::new(kafka, topics, counted, (channels, &echo_keys), limits, others, tasks);
         Self { inbound: Arc::new(inbound), metrics }
     }
 
@@ -181,6 +201,12 @@ impl Instance {
             let result = inbound.accept(event).await;
             (result, began.elapsed())
         })
+    }
+
+    /// Repeats what was first said so many seconds ago, maybe at another instance.
+    pub(crate) async fn repeat(&self, user: &str, id: &str, text: &str, seconds: u32) -> Result<Accepted, Rejection> {
+        let event = InboundEvent { repeated_after_seconds: Some(seconds), ..event(user, id, text) };
+        self.inbound.accept(event).await
     }
 
     pub(crate) async fn answer(&self, user: &str, id: &str, text: &str) -> Result<Accepted, Rejection> {

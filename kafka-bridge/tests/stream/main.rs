@@ -3,6 +3,7 @@
 //! - [`resume`]: from Kafka to the client, and resuming after a cursor.
 //! - [`hole`]: what nobody received.
 //! - [`replay`]: what a buffer no longer has.
+//! - [`history`]: pages of earlier events.
 //! - [`session`]: streams end with their sessions.
 //! - [`slow_reader`]: idle streams, and clients that read slowly or not at all.
 //! - [`redis_outage`]: broken connections to Redis, restarts and lost data.
@@ -18,6 +19,7 @@
     reason = "a test fails by panicking, in its helpers too, and one prints its memory use"
 )]
 
+mod history;
 mod hole;
 mod limit;
 mod live;

@@ -3,6 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use causeway_protocol::{
+    buffer::cases::{Received, received_in},
+    history::HistoryRequest,
+};
+
 use super::*;
 use support::redis::{
     channel,
@@ -131,6 +136,23 @@ impl World {
     }
 }
 
+/// The pages of a partition have its last records, each once, down to the oldest one that the buffer has.
+async fn assert_history(redis: &RedisServer, limits: BufferLimits, world: &World, partition: Partition) {
+    let buffer = redis.buffer(limits);
+    let cursor = |offset| Cursor::of_record(&channel(partition.0), partition.1, source(1, 0).at(offset));
+    let mut end = world.next[&partition];
+    for limit in [1, 2, 5, 20, 60].into_iter().cycle() {
+        let request = HistoryRequest { channel: channel(partition.0), before: Some(cursor(end)), limit };
+        let Some(page) = buffer.history(&user("a"), &request, unix_millis()).await.unwrap() else { break };
+        let from = page.head.next.as_ref().unwrap().position.offset;
+        let expected: Vec<_> = (from..end).map(|offset| Received::Record(cursor(offset).to_string())).collect();
+        assert_eq!(received_in(&page.frames), expected);
+        assert!(from < end && end - from <= i64::from(limit));
+        end = from;
+    }
+    assert!(end < world.next[&partition]);
+}
+
 async fn run(redis: &RedisServer, seed: u64, partitions: &[Partition]) -> usize {
     redis.command::<()>(&["FLUSHALL"]).await;
     let limits = BufferLimits { messages: 300, page_records: 20, ..BufferLimits::default() };
@@ -154,6 +176,9 @@ async fn run(redis: &RedisServer, seed: u64, partitions: &[Partition]) -> usize 
     for partition in partitions {
         world.take_over(*partition).await;
         world.arrive(*partition, 1, true).await;
+    }
+    for partition in partitions {
+        assert_history(redis, limits, &world, *partition).await;
     }
     let mut resets = 0;
     for (n, reader) in world.readers.iter_mut().enumerate().filter(|(_, reader)| reader.client.is_some()) {

@@ -3,20 +3,20 @@
 use super::*;
 
 /// A small buffer: 100 messages. What can't be read becomes a gap after this time.
-fn small(retried_for: Duration) -> Tuning {
+pub(super) fn small(retried_for: Duration) -> Tuning {
     let buffer = BufferLimits { messages: 100, ..BufferLimits::default() };
     let replay = ReplayLimits { retried_for, ..ReplayLimits::default() };
     Tuning { buffer, replay, clock: Some(|| 7), ..Tuning::default() }
 }
 
-fn fill(kafka: &MemoryKafka, offsets: std::ops::Range<i64>) {
+pub(super) fn fill(kafka: &MemoryKafka, offsets: std::ops::Range<i64>) {
     for offset in offsets {
         let user = ["t:a", "t:b"][usize::try_from(offset % 2).unwrap()];
         assert_eq!(kafka.append_text(TOPIC, 0, user, &offset.to_string()), offset);
     }
 }
 
-async fn until_delivered(redis: &RedisServer, next_offset: i64) {
+pub(super) async fn until_delivered(redis: &RedisServer, next_offset: i64) {
     let is_delivered = async || {
         let text: Option<String> = redis.command(&["GET", "causeway:checkpoint:chat.outbound:0"]).await;
         let state: Option<PartitionState> = text.and_then(|text| serde_json::from_str(&text).ok());

@@ -10,6 +10,8 @@ import { Listener } from '../measure/listener.mjs';
 import { produce } from '../measure/record.mjs';
 
 const RECORDS = 1000;
+/** More than a user's buffer keeps. */
+const LATER_RECORDS = 2500;
 const PER_SECOND = 500;
 const DELIVERY_MS = 5_000;
 const PATIENCE_MS = 20_000;
@@ -19,8 +21,9 @@ export default {
   title: 'Resume',
   about:
     `A user's client closes its stream, misses ${RECORDS} records of about 250 bytes, and opens the stream again with ` +
-    'the last id. Measured is the time from its request to the first and to the last of what it missed. What the ' +
-    "user's buffer no longer holds is missing, and the stream says so by `event: reset`.",
+    'the last id. Measured is the time from its request to the first and to the last of them. They come from the ' +
+    `user's buffer, or, after ${LATER_RECORDS} further records that push them out of it, from Kafka. What is nowhere ` +
+    'is missing, and the stream says so by `event: reset`.',
   needs: ['edge', 'kafka-client'],
   figures: [
     { key: 'lastMs', label: 'last record', unit: 'ms', digits: 0 },
@@ -30,8 +33,11 @@ export default {
   warmUpSeconds: 0,
   async prepare(scope) {
     const edges = await startEdges(scope, { only: ['kafka', 'redis', 'emulators', 'edge', 'bridge'] });
-    /** @type {import('../measure/round.mjs').Contestant[]} */
-    const contestants = [];
+    /** @type {import('../measure/round.mjs').Case[]} */
+    const cases = [
+      { name: 'from the buffer', contestants: [] },
+      { name: 'from Kafka', contestants: [] },
+    ];
     for (const { name, stack } of edges) {
       const { browser, user } = await signedIn(stack, 'github', 'ada');
       const headers = { ...browser.scriptHeaders(), Cookie: browser.cookieHeader ?? '', Accept: 'text/event-stream' };
@@ -45,21 +51,24 @@ export default {
           perSecond: PER_SECOND,
           seconds: count / PER_SECOND,
         });
-      contestants.push({
-        name,
-        role: 'ours',
-        command: 'tests/bench/row/resume.mjs',
-        run: async () => {
-          await levelListener(listener, write);
-          const run = randomUUID();
-          const written = await write(run, RECORDS);
-          // The hop has them before the client comes back.
-          await delay(DELIVERY_MS);
-          return resume(listener, run, written);
-        },
-      });
+      for (const [index, later] of [0, LATER_RECORDS].entries()) {
+        cases[index]?.contestants.push({
+          name,
+          role: 'ours',
+          command: 'tests/bench/row/resume.mjs',
+          run: async () => {
+            await levelListener(listener, write);
+            const run = randomUUID();
+            const written = await write(run, RECORDS);
+            if (later) await write(randomUUID(), later);
+            // The hop has them before the client comes back.
+            await delay(DELIVERY_MS);
+            return resume(listener, run, written);
+          },
+        });
+      }
     }
-    return [{ name: '', contestants }];
+    return cases;
   },
 };
 

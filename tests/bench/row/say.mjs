@@ -32,7 +32,8 @@ export default {
     "record that is delivered to the user's streams; and without, which is the work that the Express BFF does with " +
     'kafkajs. The floors are Kafka clients alone, without HTTP: in one process, as many clients write one record ' +
     'after the other and wait for its acknowledgement (`acks=all`). They are rskafka with a request for each record, ' +
-    'rskafka with batches of 2 ms, and librdkafka with `linger.ms=0`. All write to one topic of one Kafka.',
+    'rskafka with batches of 2 ms, and librdkafka with `linger.ms=0`. Each edge has a Kafka of its own, so that it reads ' +
+    'and delivers no echoes but its own; the others share one.',
   needs: ['edge', 'express', 'kafka-client'],
   figures: [...FIGURES, { key: 'failedPercent', label: 'rejected', unit: '%', digits: 1 }],
   seconds: 8,
@@ -44,9 +45,8 @@ export default {
     const parts = ['kafka', 'redis', 'emulators', 'edge', 'bridge'];
     const options = { users: profiles(logins), only: parts, ...VARIABLES };
     const workers = await scope.stack('workers', options);
-    const { brokers } = workers;
     const spinVariables = { ...options.edgeVariables, ...UNLIMITED };
-    const spin = await scope.stack('spin', { ...options, edgeVariables: spinVariables, brokers });
+    const spin = await scope.stack('spin', { ...options, edgeVariables: spinVariables });
     /** @type {((clients: number) => import('../measure/round.mjs').Contestant)[]} */
     const all = [];
     for (const [name, stack] of /** @type {const} */ ([
@@ -59,6 +59,7 @@ export default {
       all.push(await speakers({ name, role: 'ours' }, { url: `${url}/chat`, users, state }));
       all.push(await speakers({ name: withoutEcho(name), role: 'ours' }, { url: `${url}/quiet`, users, state }));
     }
+    const brokers = await scope.kafka();
     const topics = { broker: brokers, inbound: TOPIC, outbound: 'chat.outbound' };
     const express = await startExpress(scope, await startRedis(scope), topics);
     const users = await inBatches(logins, BATCH, async (id) => ({

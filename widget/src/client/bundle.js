@@ -1,5 +1,7 @@
 // Loads a bundle on demand.
 
+import { backoffMs } from './backoff.js';
+
 /** What is loaded, or being loaded, by path. @type {Record<string, Promise<any> | undefined>} */
 const bundles = {};
 
@@ -18,4 +20,23 @@ export function load(path, first) {
       bundles[path] = undefined;
       throw error;
     }));
+}
+
+/**
+ * Loads a bundle that a user can't do without, however often that fails.
+ * @template T
+ * @param {() => Promise<T>} attempt
+ * @param {AbortSignal} signal
+ * @param {() => void} onFailure
+ * @returns {Promise<T | undefined>} undefined if it is aborted
+ */
+export async function insist(attempt, signal, onFailure) {
+  for (let failures = 0; ; failures += 1) {
+    const bundle = await attempt().catch(onFailure);
+    if (signal.aborted) return undefined;
+    if (bundle) return bundle;
+    await new Promise((resolve) => {
+      setTimeout(resolve, backoffMs(failures));
+    });
+  }
 }

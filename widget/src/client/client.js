@@ -89,9 +89,10 @@ export function createClient({ edge }) {
 
     /**
      * Ends the session, and lets the browser sign out of the provider, too, if that is possible.
+     * @param {{ stay?: boolean }} [options] stay: the page is not left, so the provider's session stays
      * @returns {Promise<void>} rejects if the session may still exist
      */
-    logout: () => logout(),
+    logout: ({ stay } = {}) => logout(stay),
 
     /**
      * Sends an event, again and again until it is accepted or rejected, and after those that wait already.

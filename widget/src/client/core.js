@@ -4,11 +4,10 @@
 // It takes note of its page (address, visibility, network) and shows nothing.
 
 import { backoffMs } from './backoff.js';
-import { load } from './bundle.js';
+import { insist, load } from './bundle.js';
 import { createFeed } from './feed.js';
 import { arrival, endArrival } from './handoff.js';
 import { failure, jsonOf } from './request.js';
-import { createStream } from './stream.js';
 
 /**
  * @typedef {import('./types.js').SessionInfo} SessionInfo
@@ -37,6 +36,8 @@ import { createStream } from './stream.js';
  * @typedef {ReturnType<typeof createCore>} Core
  */
 
+/** A stream that is opened later than this after the edge has told who is signed in needs a new answer. */
+const MAX_LOAD_MS = 1_000;
 /** What the edge accepts as an idempotency key. */
 const KEY = /^[!-~]([ -~]{0,126}[!-~])?$/;
 
@@ -55,8 +56,10 @@ export function createCore(origin, request) {
   let watch;
   /** Sends what the user sends. @type {Promise<import('./sender.js').Sender> | undefined} */
   let sender;
-  /** Ends that. @type {AbortController | undefined} */
+  /** Ends that, and the stream. @type {AbortController | undefined} */
   let ending;
+  /** Ends the stream, while there is one. @type {AbortController | undefined} */
+  let listening;
   /** Resolves once what should be deleted is. @type {Promise<void> | undefined} */
   let pruned;
   /** The latest check of the session. @type {Promise<SessionInfo | undefined> | undefined} */
@@ -71,16 +74,6 @@ export function createCore(origin, request) {
   /** Whether the edge has answered a check since someone subscribed. */
   let isAnswered = false;
 
-  const stream = createStream({
-    url: streamUrl,
-    onState: setState,
-    onSnapshot: () => each(({ feed }) => feed.snapshot()),
-    onRecord: (cursor, event) => each(({ feed }) => feed.record(cursor, event)),
-    onReset: (reason) => each(({ feed }) => feed.gap(reason)),
-    onEnd: (reason) => void (reason === 'signed_out' && onSignedOut()),
-    check,
-  });
-
   /** @param {(subscription: Subscription) => void} callback */
   function each(callback) {
     for (const subscription of [...subscriptions]) callback(subscription);
@@ -90,7 +83,38 @@ export function createCore(origin, request) {
     const lists = [...subscriptions].map(({ channels }) => channels);
     // A stream that chooses no channel hears all.
     const names = lists.every(({ length }) => length) ? new Set(lists.flat()) : [];
-    return `${origin}/stream?${new URLSearchParams([...names].map((name) => ['channel', name]))}`;
+    // Sorted: tabs with the same address share a stream.
+    return `${origin}/stream?${new URLSearchParams([...names].sort().map((name) => ['channel', name]))}`;
+  }
+
+  const loadTabs = () => load('./tabs.js', () => import('./tabs.js'));
+
+  /**
+   * Hears the user's stream, or hears it anew, from a snapshot on: what is heard has changed.
+   * @param {import('./types.js').User} user
+   * @param {boolean} isNew whether the user was asked for just now, and nothing was heard before
+   */
+  async function listen(user, isNew) {
+    listening?.abort();
+    listening = new AbortController();
+    // There is a sender for every user.
+    const { signal: userSignal } = /** @type {AbortController} */ (ending);
+    const signal = AbortSignal.any([listening.signal, userSignal]);
+    const begunMs = Date.now();
+    if (isNew) setState('connecting');
+    const bundle = await insist(loadTabs, signal, onUnreachable);
+    bundle?.listen(
+      streamUrl(),
+      user.id,
+      isNew && Date.now() - begunMs < MAX_LOAD_MS,
+      signal,
+      check,
+      setState,
+      () => each(({ feed }) => feed.snapshot()),
+      (cursor, event) => each(({ feed }) => feed.record(cursor, event)),
+      (reason) => each(({ feed }) => feed.gap(reason)),
+      (reason) => void (reason === 'signed_out' && onSignedOut()),
+    );
   }
 
   /** @param {State} next */
@@ -111,17 +135,16 @@ export function createCore(origin, request) {
     known = info;
     const { user } = info;
     if (user?.id !== before?.id) {
-      stream.disconnect();
-      each(({ feed }) => feed.clear());
       ending?.abort(isSignOut ? 'signed-out' : 'user-changed');
-      sender = undefined;
+      sender = listening = undefined;
+      each(({ feed }) => feed.clear());
     }
     // A user who was signed in until now, and did not sign out on this page.
     if (!user) setState((before && !isSignOut) || state === 'ended' ? 'ended' : 'signed-out');
     each(({ options }) => options.onSession?.(info));
     if (!user) return prune(isSignOut && before);
     senderOf(user);
-    if (subscriptions.size) stream.connect();
+    if (subscriptions.size && !listening) void listen(user, true);
     return undefined;
   }
 
@@ -156,7 +179,7 @@ export function createCore(origin, request) {
       // The first check is repeated until the edge responds.
       checkTimer = setTimeout(() => void check(), backoffMs(failedChecks));
       failedChecks += 1;
-      setState(navigator.onLine ? 'reconnecting' : 'offline');
+      onUnreachable();
     }
     return info;
   }
@@ -184,6 +207,7 @@ export function createCore(origin, request) {
     return done;
   }
 
+  const onUnreachable = () => setState(navigator.onLine ? 'reconnecting' : 'offline');
   /** What waits to be sent is in memory only. */
   const onUnkept = () => each(({ options }) => options.onUnkept?.());
   const loadSender = () => load('./sender.js', () => import('./sender.js'));
@@ -217,25 +241,19 @@ export function createCore(origin, request) {
    * @param {AbortSignal} signal aborted when another user is signed in, or nobody
    */
   async function openSender(user, signal) {
-    for (let attempt = 0; ; attempt += 1) {
-      const bundle = await loadSender().catch(onUnkept);
-      if (signal.aborted) throw failure('user-changed');
-      if (bundle)
-        return bundle.createSender(
-          origin,
-          user,
-          request,
-          signal,
-          // Another user may have signed in while there was no stream. The check then aborts `signal`.
-          async () => (state === 'online' || (await check())) && !signal.aborted,
-          check,
-          (event, sent) => each(({ options }) => options.onUnsent?.(event, sent)),
-          onUnkept,
-        );
-      await new Promise((resolve) => {
-        setTimeout(resolve, backoffMs(attempt));
-      });
-    }
+    const bundle = await insist(loadSender, signal, onUnkept);
+    if (!bundle) throw failure('user-changed');
+    return bundle.createSender(
+      origin,
+      user,
+      request,
+      signal,
+      // Another user may have signed in while there was no stream. The check then aborts `signal`.
+      async () => (state === 'online' || (await check())) && !signal.aborted,
+      check,
+      (event, sent) => each(({ options }) => options.onUnsent?.(event, sent)),
+      onUnkept,
+    );
   }
 
   return {
@@ -249,10 +267,11 @@ export function createCore(origin, request) {
 
     /**
      * Ends the session, and lets the browser sign out of the provider, too, if that is possible.
+     * @param {unknown} [stay] whether the page is not to be left
      * @returns {Promise<void>} rejects if the session may still exist
      */
-    logout: async () =>
-      (await load('./departure.js', () => import('./departure.js'))).logout(origin, request, onSignedOut),
+    logout: async (stay) =>
+      (await load('./departure.js', () => import('./departure.js'))).logout(origin, request, onSignedOut, stay),
 
     /**
      * Sends an event, again and again until it is accepted or rejected, and after those that wait already.
@@ -300,13 +319,14 @@ export function createCore(origin, request) {
         if (isAnswered && known) onSession?.(known);
       });
       if (watch) {
-        stream.reopen();
+        if (listening && known?.user) void listen(known.user, false);
       } else {
         const { signal } = (watch = new AbortController());
         // The user may have signed in, signed out or switched accounts in another window.
         const recheck = () => document.hidden || void check();
         document.addEventListener('visibilitychange', recheck, { signal });
         addEventListener('focus', recheck, { signal });
+        loadTabs().catch(() => {});
         void check();
       }
       return () => {
@@ -316,7 +336,8 @@ export function createCore(origin, request) {
         isAnswered = false;
         // Others may wait for a check that is under way.
         clearTimeout(checkTimer);
-        stream.disconnect();
+        listening?.abort();
+        listening = undefined;
         state = 'connecting';
       };
     },

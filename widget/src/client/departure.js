@@ -55,19 +55,26 @@ export async function login(origin, check, handsOff, provider, options = {}, pop
 }
 
 /**
+ * Whether a switch is on, such as an attribute. Frameworks write what they have: '', true, or 'false'.
+ * @param {unknown} value
+ */
+export const isOn = (value) => ![null, undefined, false, 'false'].some((off) => off === value);
+
+/**
  * Ends the session, and lets the browser sign out of the provider, too, if that is possible.
  * @param {string} origin of the edge
  * @param {import('./request.js').Request} request
  * @param {() => unknown} onSignedOut deletes what is kept of the user
+ * @param {unknown} [stay] whether the page is not to be left
  */
-export async function logout(origin, request, onSignedOut) {
+export async function logout(origin, request, onSignedOut, stay) {
   const response = await answered(request)('/auth/logout', { method: 'POST' });
   const { status } = response;
   const { end_session: path } = status === 204 || status === 401 ? {} : await jsonOf(response);
   // First, since the page may be left next.
   await onSignedOut();
   // Providers do not allow themselves to be framed.
-  if (path?.startsWith('/') && top === window) location.assign(returning(origin, location.href, path));
+  if (path?.startsWith('/') && top === window && !isOn(stay)) location.assign(returning(origin, location.href, path));
 }
 
 /**

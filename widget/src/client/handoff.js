@@ -22,7 +22,7 @@ export let arrival;
 
 // A server that renders the page has no location. The edge puts a code, or the error of a cancelled sign-in, behind
 // what the page has in its fragment.
-const { hash = '', pathname = '', search = '' } = globalThis.location ?? {};
+const { hash = '' } = globalThis.location ?? {};
 const [entry, error, code] = /[#&]causeway(_error)?=(.+)/.exec(hash) ?? [];
 const isPopup = takeFromTab(POPUP) !== null;
 const hasLeft = takeFromTab(LEAVING) !== null;
@@ -32,7 +32,10 @@ if (entry || isPopup || hasLeft) {
   const problem = error ? 'cancelled' : hasLeft ? 'failed' : undefined;
   arrival = { code: error ? undefined : code, stored, isPopup, problem };
   // Whether or not the code works, it must be neither bookmarked nor shown.
-  if (entry) history.replaceState(null, '', pathname + search + (stored[2] ?? hash.replace(entry, '')));
+  if (entry) {
+    const fragment = stored[2] ?? hash.replace(entry, '');
+    history.replaceState(null, '', location.pathname + location.search + fragment);
+  }
 }
 
 /** The user is signed in. */

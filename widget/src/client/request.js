@@ -17,7 +17,7 @@ export function createRequest(origin) {
       cache: 'no-store',
       // The edge redirects none of these. Following a redirect could mistake a middlebox's login page for a response.
       redirect: 'error',
-      signal: AbortSignal.any([AbortSignal.timeout(TIMEOUT_MS), signal].filter((one) => one !== undefined)),
+      signal: AbortSignal.any(/** @type {AbortSignal[]} */ ([AbortSignal.timeout(TIMEOUT_MS), signal].filter(Boolean))),
     });
 }
 

@@ -22,6 +22,9 @@ const ANSWER_BLAME = 30;
 /** For so long after its first attempt an event is tried. The edge recognizes its key for a minute longer. */
 export const MAX_TRY_MS = 540_000;
 
+/** @param {number} ms */
+const secondsSince = (ms) => String(Math.max(0, Math.ceil((Date.now() - ms) / 1000)));
+
 /**
  * @param {string} origin of the edge
  * @param {import('./types.js').User} user
@@ -69,6 +72,7 @@ export function createSender(origin, user, request, signal, confirm, check, tell
   async function post({ event }, wanted) {
     // Whatever is waited for, the user may have changed meanwhile, and the event may have been cancelled.
     if (!(await confirm()) || wanted.aborted) return {};
+    const { triedAt } = event;
     event.triedAt ??= Date.now();
     const isMine = await (await store)?.mark(event);
     if (wanted.aborted) return {};
@@ -77,7 +81,13 @@ export function createSender(origin, user, request, signal, confirm, check, tell
     const { channel, type, data, key } = event;
     const path = `/events/${encodeURIComponent(channel)}`;
     // The edge rejects the event in any other user's session.
-    const headers = { 'Content-Type': 'application/json', 'Idempotency-Key': key, 'X-Causeway-User': user.id };
+    const headers = {
+      'Content-Type': 'application/json',
+      'Idempotency-Key': key,
+      'X-Causeway-User': user.id,
+      // Another instance of the bridge may have written it, so this one must look for it.
+      ...(triedAt !== undefined && { 'X-Causeway-Repeat': secondsSince(triedAt) }),
+    };
     const body = JSON.stringify({ type, data });
     const response = await request(path, { method: 'POST', headers, body }, wanted).catch(() => undefined);
     return response ? outcomeOf(response, key) : {};

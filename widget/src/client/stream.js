@@ -1,4 +1,5 @@
-// The server-sent events of one user: opens the EventSource, keeps it open and reports its state.
+// The server-sent events of one user: opens the EventSource, keeps it open and reports its state. tabs.js decides which
+// tab does so.
 //
 // EventSource resumes by itself with its last id. When it gives up (on any status but 200) or keeps failing, it is
 // replaced after a jittered wait. A new one starts with a snapshot, so nothing is missed, but records repeat.
@@ -12,14 +13,14 @@
 import { backoffMs } from './backoff.js';
 
 /**
- * @typedef {'connecting' | 'online' | 'reconnecting' | 'offline'} StreamState
+ * @typedef {'online' | 'reconnecting' | 'offline'} StreamState
  *
  * @typedef {object} StreamOptions
- * @property {() => string} url
+ * @property {() => string} url asked for once for each stream, after `onSnapshot`
  * @property {(state: StreamState) => void} onState
- * @property {() => void} onSnapshot a new stream starts, with a snapshot
+ * @property {() => void} onSnapshot a new stream starts, with a snapshot unless its `url` has a position
  * @property {(cursor: string, event: unknown) => void} onRecord
- * @property {(reason: string) => void} onReset records may be missing before the next one
+ * @property {(reason: string, cursor: string) => void} onReset records may be missing before the next one
  * @property {(reason: unknown) => void} onEnd the session of the stream has ended
  * @property {() => Promise<unknown>} check asks the edge who is signed in, and disconnects this stream if the user has
  *   changed or signed out; falsy if the edge did not respond
@@ -54,20 +55,19 @@ export function createStream({ url, onState, onSnapshot, onRecord, onReset, onEn
 
   const isOpen = () => source?.readyState === EventSource.OPEN;
 
-  function connect() {
+  /** @param {boolean} isNew whether the user was asked for just now, and nothing was heard before */
+  function connect(isNew) {
     if (controller) return;
-    isUserKnown = true;
+    isUserKnown = isNew;
     controller = new AbortController();
     const { signal } = controller;
     const sleepTimer = watchSleep();
     signal.addEventListener('abort', () => clearInterval(sleepTimer));
     addEventListener('online', open, { signal });
     addEventListener('offline', () => onState('offline'), { signal });
-    // An open connection keeps a page out of the back/forward cache.
-    addEventListener('pagehide', close, { signal });
-    addEventListener('pageshow', (event) => event.persisted && open(), { signal });
     document.addEventListener('visibilitychange', () => document.hidden || isOpen() || open(), { signal });
-    onState('connecting');
+    // Another tab had a stream until now.
+    if (!isNew) startGrace();
     open();
   }
 
@@ -100,9 +100,9 @@ export function createStream({ url, onState, onSnapshot, onRecord, onReset, onEn
       lastActiveMs = Date.now();
       deliver(() => onRecord(lastEventId, parse(data)));
     };
-    opened.addEventListener('reset', ({ data }) => {
+    opened.addEventListener('reset', ({ lastEventId, data }) => {
       checkUser(opened);
-      deliver(() => onReset(parse(data)?.reason));
+      deliver(() => onReset(parse(data)?.reason, lastEventId));
     });
     opened.addEventListener('end', ({ data }) => {
       opened.close();
@@ -180,12 +180,7 @@ export function createStream({ url, onState, onSnapshot, onRecord, onReset, onEn
     }, SLEEP_CHECK_MS);
   }
 
-  return {
-    connect,
-    disconnect,
-    /** Opens a new stream, with a snapshot, if there is one: what is heard has changed. */
-    reopen: () => controller && open(),
-  };
+  return { connect, disconnect };
 }
 
 /**

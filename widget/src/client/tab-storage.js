@@ -22,10 +22,11 @@ export function storeInTab(key, value) {
  * @returns {any} null if there is none
  */
 export function takeFromTab(key) {
+  /** @type {string | null | undefined} */
   let text = memory.get(key);
   memory.delete(key);
   try {
-    text ??= sessionStorage.getItem(key) ?? undefined;
+    text ??= sessionStorage.getItem(key);
     sessionStorage.removeItem(key);
     return JSON.parse(text ?? 'null');
   } catch {

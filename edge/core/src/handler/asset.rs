@@ -1,7 +1,7 @@
 //! The widget's files and the edge's own page. They are embedded at build time, so every runtime serves the same bytes and
 //! headers.
 
-use http::{StatusCode, header};
+use http::{HeaderName, StatusCode, header};
 
 use crate::{
     config::Config,
@@ -23,6 +23,8 @@ struct Asset {
     immutable: bool,
     /// Its entity tag, which changes with the content.
     tag: &'static str,
+    /// The name of its source map, if it is a script and the build has maps.
+    map: Option<&'static str>,
     /// Its content.
     bytes: &'static [u8],
 }
@@ -30,6 +32,9 @@ struct Asset {
 include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
 const PAGE: &str = "index.html";
+/// Tells developer tools where the map of a script is. A comment in the script would change its integrity value, and lead
+/// nowhere if there is no map.
+const SOURCE_MAP: HeaderName = HeaderName::from_static("sourcemap");
 /// Allows only what the page consists of, and nothing inline.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
     base-uri 'none'; form-action 'self'; require-trusted-types-for 'script'; frame-ancestors ";
@@ -47,6 +52,9 @@ pub(super) fn asset<B>(request: &Request<B>, name: &str) -> Result<Response<B>, 
     let cache_control = if asset.immutable { "public, max-age=31536000, immutable" } else { "public, no-cache" };
     response.set(header::CACHE_CONTROL, cache_control);
     response.set(header::ETAG, asset.tag);
+    if let Some(map) = asset.map {
+        response.set(SOURCE_MAP, map);
+    }
     Ok(response)
 }
 

@@ -29,6 +29,10 @@ use crate::{
 /// The user that the page shows, by `user.id` of `/auth/session`. Optional.
 const EXPECTED_USER: HeaderName = HeaderName::from_static("x-causeway-user");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// In a repeat, how many seconds ago the event was first sent. Optional.
+const REPEAT: HeaderName = HeaderName::from_static("x-causeway-repeat");
+/// For how long a key is recognised.
+const MAX_REPEAT_SECONDS: u32 = 600;
 const MAX_IDEMPOTENCY_KEY_BYTES: usize = 128;
 /// Longer than the bridge waits for Kafka, so that the bridge's answer decides.
 const BRIDGE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -68,6 +72,7 @@ pub(super) async fn post<P: Platform>(
     // One user must not crowd out the others' events.
     rate::check(context.platform, context.config.rates.events, &subject.to_string()).await?;
     let id = event_id(context.platform, &request, subject, &channel)?;
+    let repeated_after_seconds = request.headers.contains_key(REPEAT).then(|| repeated_after_seconds(&request));
     let body = read_body(context.platform, context.row, request).await?;
     let posted = parse(&body)?;
     let event = InboundEvent {
@@ -79,6 +84,7 @@ pub(super) async fn post<P: Platform>(
         subject: subject.clone(),
         time: rfc3339(context.platform.now_ms()),
         traceparent: Some(context.trace.to_string()),
+        repeated_after_seconds,
         data: posted.data,
     };
     send(context, &event).await?;
@@ -137,6 +143,12 @@ fn event_id<P: Platform>(
         platform.fill(&mut bytes)?;
     }
     Ok(BASE64.encode(bytes))
+}
+
+/// How long ago a repeat was first sent. A text that says nothing of it counts as the longest time.
+fn repeated_after_seconds<B>(request: &Request<B>) -> u32 {
+    let seconds = request.header(&REPEAT).and_then(|text| text.parse().ok());
+    seconds.unwrap_or(MAX_REPEAT_SECONDS).min(MAX_REPEAT_SECONDS)
 }
 
 /// Whether a content type is JSON.

@@ -1,12 +1,15 @@
-//! `GET /events/{channel}/history`: a page of the user's earlier events, which the bridge reads from Kafka.
+//! `GET /events/{channel}/history`: a page of the user's earlier events. Where the users' hubs live at the edge, a page
+//! comes from the user's hub, and the bridge is asked for what is older. Elsewhere the bridge has both.
 
 use std::time::Duration;
 
 use causeway_protocol::{
     channel::Channel,
     cursor::Cursor,
-    deliver::{MAX_RECORD_BYTES, WIRE_VERSION},
-    replay::{MAX_BEFORE, MAX_REPLAY_BYTES, ReplayHead, ReplayRange, ReplayRequest},
+    deliver::MAX_RECORD_BYTES,
+    history::{HistoryPage, HistoryRequest},
+    replay::{MAX_BEFORE, MAX_REPLAY_BYTES, ReplayHead, ReplayRequest},
+    subject::Subject,
 };
 use http::{Method, StatusCode};
 use serde::Serialize;
@@ -27,10 +30,13 @@ use crate::{
 
 /// How many records a page has, unless the query says so.
 const DEFAULT_LIMIT: u32 = 50;
+/// How long the hub may take. Then the bridge is asked for the whole page.
+const HUB_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longer than the bridge takes at most, so that the bridge's answer decides.
 const BRIDGE_TIMEOUT: Duration = Duration::from_secs(8);
-/// The longest answer of the bridge. Its first record may exceed what the bridge gathers.
-const MAX_ANSWER_BYTES: usize = MAX_REPLAY_BYTES + MAX_RECORD_BYTES + 64 * 1024;
+/// The longest answer of the bridge. It may have a part from the buffer and one from Kafka, and the last record of each may
+/// exceed what is gathered.
+const MAX_ANSWER_BYTES: usize = 2 * (MAX_REPLAY_BYTES + MAX_RECORD_BYTES) + 64 * 1024;
 
 /// A page.
 #[derive(Serialize)]
@@ -56,23 +62,15 @@ pub(super) async fn page<P: Platform>(
     // A scan of Kafka costs more than an event.
     let key = format!("history:{}", session.record.user.subject);
     rate::check(context.platform, context.config.rates.events, &key).await?;
-    let request = ReplayRequest {
-        version: WIRE_VERSION,
-        // The session's user, whatever the id says.
-        subject: session.record.user.subject.clone(),
-        channel,
-        range: ReplayRange::Before { cursor: before, limit },
-    };
-    let answer = within(context.platform, BRIDGE_TIMEOUT, Dependency::Bridge, ask(context, &request)).await?;
-    let text = answer.ok_or(Error::TooManyRequests)?;
-    let unreadable = |error: &dyn std::fmt::Display| Unavailable::new(Dependency::Bridge, error);
-    let (head, frames) = ReplayHead::parse(&text).map_err(|error| unreadable(&error))?;
+    let asked = HistoryRequest { channel, before, limit };
+    let user = &session.record.user.subject;
+    let found = read(context, user, &asked).await?;
     let events: Result<Vec<&RawValue>, _> =
-        frames.lines().filter_map(|line| line.strip_prefix("data: ")).map(serde_json::from_str).collect();
+        found.frames.lines().filter_map(|line| line.strip_prefix("data: ")).map(serde_json::from_str).collect();
     let page = Page {
-        events: events.map_err(|error| unreadable(&error))?,
-        before: head.next.map(|next| next.to_string()),
-        complete: head.gone.is_none(),
+        events: events.map_err(|error| Unavailable::new(Dependency::Bridge, error))?,
+        before: found.head.next.map(|next| next.to_string()),
+        complete: found.head.gone.is_none(),
     };
     Ok(Response::json(StatusCode::OK, "application/json", &page))
 }
@@ -102,8 +100,39 @@ fn asked_for(channel: &Channel, query: Option<&str>) -> Result<(Option<Cursor>, 
     Ok((before, limit))
 }
 
+/// Reads a page: what the user's hub has of it, and the rest from Kafka. A hub that fails costs time only, and without the
+/// bridge the page has what the hub has.
+async fn read<P: Platform>(
+    context: &Context<'_, P>,
+    user: &Subject,
+    asked: &HistoryRequest,
+) -> Result<HistoryPage, Error> {
+    let of_hub = within(context.platform, HUB_TIMEOUT, Dependency::Hub, context.platform.history(user, asked)).await;
+    let Some(newer) = of_hub.unwrap_or_default() else { return ask(context, user, asked).await };
+    let Some(rest) = newer.rest_of(asked) else { return Ok(newer) };
+    Ok(match ask(context, user, &rest).await {
+        Ok(older) => newer.with_older(older),
+        Err(_) if newer.head.records > 0 => newer,
+        Err(error) => return Err(error),
+    })
+}
+
+/// Asks the bridge for a page.
+async fn ask<P: Platform>(
+    context: &Context<'_, P>,
+    // The session's user, whatever the id says.
+    user: &Subject,
+    asked: &HistoryRequest,
+) -> Result<HistoryPage, Error> {
+    let request = ReplayRequest::for_page(user.clone(), asked);
+    let answer = within(context.platform, BRIDGE_TIMEOUT, Dependency::Bridge, answer(context, &request)).await?;
+    let text = answer.ok_or(Error::TooManyRequests)?;
+    let parsed = ReplayHead::parse(&text).map_err(|error| Unavailable::new(Dependency::Bridge, error))?;
+    Ok(HistoryPage { head: parsed.0, frames: parsed.1.to_owned() })
+}
+
 /// The bridge's answer, or nothing if the user asks for too much at a time.
-async fn ask<P: Platform>(context: &Context<'_, P>, request: &ReplayRequest) -> Result<Option<String>, Unavailable> {
+async fn answer<P: Platform>(context: &Context<'_, P>, request: &ReplayRequest) -> Result<Option<String>, Unavailable> {
     let bridge = context.bridge();
     let outgoing = bridge.signed_request(Method::GET, &request.target(), Vec::new(), BRIDGE_TIMEOUT)?;
     let response = context.platform.send(outgoing).await?;

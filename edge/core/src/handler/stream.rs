@@ -14,7 +14,10 @@ use url::form_urlencoded;
 use super::context::{Context, Returned};
 use crate::{
     error::Error,
-    http::web::{Body, Request, Response},
+    http::{
+        query::Query,
+        web::{Body, Request, Response},
+    },
     runtime::{
         clock::{millis, within},
         dependency::Dependency,
@@ -34,6 +37,8 @@ const BRIDGE_TIMEOUT: Duration = Duration::from_secs(10);
 const HUB_TIMEOUT: Duration = Duration::from_secs(5);
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// The same in the query.
+const LAST_EVENT_ID_PARAMETER: &str = "last_event_id";
 
 /// The most channels that a stream can choose. A stream that chooses none hears all.
 const MAX_CHANNELS: usize = 16;
@@ -109,17 +114,12 @@ fn open_request<P: Platform>(
     let channels = channels(&context.config.channels, request.query.as_deref().unwrap_or_default())?;
     let mut random = [0];
     context.platform.fill(&mut random)?;
-    let last_event_id = request.headers.contains_key(LAST_EVENT_ID).then(|| {
-        let id = request.header(&LAST_EVENT_ID).filter(|id| id.len() <= MAX_CURSOR_BYTES);
-        // No cursor: the hub tells the client that its position is lost.
-        id.unwrap_or("unreadable").to_owned()
-    });
     let ends_in_ms = session.record.expires_at_ms.saturating_sub(context.platform.now_ms());
     Ok(OpenStream {
         subject: session.record.user.subject.clone(),
         session: session.handle.clone(),
         channels,
-        last_event_id,
+        last_event_id: last_event_id(request),
         session_ends_in: Duration::from_millis(ends_in_ms),
         bridge: BridgeAccess {
             url: context.config.bridge_url.clone(),
@@ -128,6 +128,19 @@ fn open_request<P: Platform>(
         },
         jitter: f64::from(u8::from_be_bytes(random)) / 255.0,
     })
+}
+
+/// Where the client left off. A page that goes on after another one names the position in the query, because the first
+/// request of an `EventSource` has no such header. The later ones have, and their query is out of date.
+fn last_event_id<B>(request: &Request<B>) -> Option<String> {
+    let id = if request.headers.contains_key(LAST_EVENT_ID) {
+        request.header(&LAST_EVENT_ID).map(str::to_owned)
+    } else {
+        Query::parse(request.query.as_deref()).one(LAST_EVENT_ID_PARAMETER).transpose()?.ok()
+    };
+    let id = id.filter(|id| id.len() <= MAX_CURSOR_BYTES && id.bytes().all(|byte| byte.is_ascii_graphic()));
+    // No cursor: the hub tells the client that its position is lost.
+    Some(id.unwrap_or_else(|| "unreadable".to_owned()))
 }
 
 /// The channels that a query chooses, each once. A channel that does not exist must not seem to be silent.

@@ -2,12 +2,17 @@
 //!
 //! Futures need not be `Send`: both runtimes are single-threaded.
 
-use std::{future::Future, rc::Rc, time::Duration};
+use std::{
+    future::{Future, ready},
+    rc::Rc,
+    time::Duration,
+};
 
 use causeway_protocol::{
     channel::Channel,
     checkpoint::{CheckpointRequest, CheckpointResponse},
     deliver::Outcome,
+    history::{HistoryPage, HistoryRequest},
     hub::EndReason,
     session::SessionHandle,
     signature::KeyRing,
@@ -88,6 +93,17 @@ pub trait StreamHub: HttpClient {
     /// # Errors
     /// The hub did not answer; append all of it again.
     fn append(&self, subject: &Subject, slices: &str) -> impl Future<Output = Result<Outcome, Unavailable>>;
+    /// What the user's buffer has of a page of history, if it has any of it. A hub elsewhere has no buffer here.
+    ///
+    /// # Errors
+    /// The hub did not answer.
+    fn history(
+        &self,
+        _subject: &Subject,
+        _request: &HistoryRequest,
+    ) -> impl Future<Output = Result<Option<HistoryPage>, Unavailable>> {
+        ready(Ok(None))
+    }
     /// Opens a stream as an SSE body.
     ///
     /// # Errors

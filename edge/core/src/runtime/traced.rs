@@ -8,6 +8,7 @@ use std::{future::Future, time::Duration};
 use causeway_protocol::{
     checkpoint::{CheckpointRequest, CheckpointResponse},
     deliver::Outcome,
+    history::{HistoryPage, HistoryRequest},
     hub::EndReason,
     session::SessionHandle,
     subject::Subject,
@@ -131,6 +132,14 @@ impl<P: Platform> StreamHub for Traced<'_, P> {
 
     fn append(&self, subject: &Subject, slices: &str) -> impl Future<Output = Result<Outcome, Unavailable>> {
         self.platform.append(subject, slices)
+    }
+
+    fn history(
+        &self,
+        subject: &Subject,
+        request: &HistoryRequest,
+    ) -> impl Future<Output = Result<Option<HistoryPage>, Unavailable>> {
+        self.platform.history(subject, request)
     }
 
     fn open(&self, request: OpenStream) -> impl Future<Output = Result<Opened<Body<P::Body>>, Unavailable>> {

@@ -153,7 +153,8 @@ impl<P: Clock + HttpClient, H: HubConnector + 'static> Driver<P, H> {
             return Some(step.bytes.into());
         }
         let part = {
-            let mut part = pin!(missed.next(&self.platform, &self.bridge, &self.subject));
+            // Boxed, so that a stream that misses nothing does not hold the memory that a call of the bridge needs.
+            let mut part = Box::pin(missed.next(&self.platform, &self.bridge, &self.subject));
             loop {
                 let message = pin!(self.connection.next_of_open(&self.platform));
                 match select(&mut self.client_left, select(&mut part, message)).await {

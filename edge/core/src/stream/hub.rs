@@ -17,6 +17,7 @@
 //! - `resume`: where a client continues
 //! - `lost`: why a client can't simply go on
 //! - `doubt`: records that were sent and not stored
+//! - `history`: a page of earlier events
 //! - `trim`: what goes when the buffer is full or old
 
 use std::collections::BTreeMap;
@@ -44,6 +45,7 @@ mod batch;
 mod contents;
 mod doubt;
 mod held;
+mod history;
 mod lost;
 mod reader;
 mod resume;

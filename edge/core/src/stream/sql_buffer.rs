@@ -172,6 +172,23 @@ impl<D: Database> SqlBuffer<D> {
         self.0.query(statement::PAGE, Some(&json(&sources)), &[after, records, bytes])
     }
 
+    /// The records of a source and epoch before an offset and a number, mere positions too, from the newest to the oldest.
+    pub(super) fn page_before(
+        &self,
+        source: i64,
+        epoch: u32,
+        offset: i64,
+        seq: i64,
+        records: i64,
+    ) -> Result<Vec<StoredRecord>, D::Error> {
+        self.0.query(statement::PAGE_BEFORE, None, &[source, epoch.into(), offset, seq, records])
+    }
+
+    /// The frame of the first record of a source and epoch at an offset or after it.
+    pub(super) fn frame_from(&self, source: i64, epoch: u32, offset: i64) -> Result<Option<String>, D::Error> {
+        self.first(statement::FRAME_FROM, None, &[source, epoch.into(), offset])
+    }
+
     /// The number of the `count`th oldest message. An unfinished message counts once, at its last piece; `last_pieces`
     /// are the numbers of those.
     pub(super) fn seq_of_message(&self, count: i64, last_pieces: &[i64]) -> Result<Option<i64>, D::Error> {

@@ -16,6 +16,7 @@ use causeway_protocol::{
     cursor::{Cursor, Position},
     deliver::{Outcome, Slice},
     frame::reset_frame,
+    history::{BufferedPage, HistoryPage, HistoryRequest, reaches},
     hub::{EndReason, Head, HubMessage, PING, PONG, ResetReason},
     session::SessionHandle,
 };
@@ -106,6 +107,33 @@ impl InMemoryHub {
             }
         }
         Outcome::Stored
+    }
+
+    /// A page of what it has of a partition, which is that of the position, or of the newest item.
+    pub fn history(&self, request: &HistoryRequest) -> Option<HistoryPage> {
+        let stored = self.stored.borrow();
+        let of_channel = || {
+            stored
+                .iter()
+                .rev()
+                .map(|one| (&one.cursor, &one.frame))
+                .filter(|(cursor, _)| cursor.channel == request.channel)
+        };
+        let Cursor { partition, .. } = *request.before.as_ref().or(of_channel().next().map(|(cursor, _)| cursor))?;
+        let of_partition = || of_channel().filter(|(cursor, _)| cursor.partition == partition);
+        let newest = of_partition().next()?.0.position;
+        if !reaches(newest, request.before.as_ref()) {
+            return None;
+        }
+        let mut page = BufferedPage::new(request, partition, newest.epoch);
+        let is_before =
+            |cursor: &Cursor| request.before.as_ref().is_none_or(|before| cursor.position < before.position);
+        for (cursor, frame) in of_partition().filter(|(cursor, _)| is_before(cursor)) {
+            if cursor.position.epoch != newest.epoch || !page.add(cursor.position.offset, frame) {
+                break;
+            }
+        }
+        page.finish()
     }
 
     fn open(&self, session: &SessionHandle, channels: &[Channel], last_event_id: Option<&str>) -> Opened<HubSocket> {

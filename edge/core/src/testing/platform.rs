@@ -142,6 +142,10 @@ pub struct InMemoryPlatform {
     pub most_appends: Cell<usize>,
     /// How many appends are under way.
     pub appends: Cell<usize>,
+    /// Whether hubs fail to read a page of history.
+    pub history_fails: Cell<bool>,
+    /// Whether hubs never answer a request for a page of history.
+    pub history_hangs: Cell<bool>,
     /// The streams that were requested of hubs.
     pub opened_streams: RefCell<Vec<OpenStream>>,
     /// Whether hubs report that the session of a requested stream has ended.
@@ -195,6 +199,8 @@ impl InMemoryPlatform {
             append_ms: Cell::new(0),
             most_appends: Cell::new(0),
             appends: Cell::new(0),
+            history_fails: Cell::new(false),
+            history_hangs: Cell::new(false),
             opened_streams: RefCell::default(),
             hub_reports_ended: Cell::new(false),
             ended_streams: RefCell::default(),

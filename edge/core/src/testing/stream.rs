@@ -10,6 +10,7 @@ use std::{
 use causeway_protocol::{
     checkpoint::{CheckpointRequest, CheckpointResponse},
     deliver::Outcome,
+    history::{HistoryPage, HistoryRequest},
     hub::EndReason,
     session::SessionHandle,
     subject::Subject,
@@ -46,6 +47,14 @@ impl StreamHub for InMemoryPlatform {
         drop(under_way);
         down(Dependency::Hub, self.append_fails_for.borrow().contains(subject))?;
         Ok(self.hub(subject).append(slices))
+    }
+
+    async fn history(&self, subject: &Subject, request: &HistoryRequest) -> Result<Option<HistoryPage>, Unavailable> {
+        if self.history_hangs.get() {
+            pending::<()>().await;
+        }
+        down(Dependency::Hub, self.history_fails.get())?;
+        Ok(self.hub(subject).history(request))
     }
 
     async fn open(&self, request: OpenStream) -> Result<Opened<Body<InMemoryBody>>, Unavailable> {

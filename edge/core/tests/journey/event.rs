@@ -52,6 +52,28 @@ fn repeated_idempotency_key_names_the_same_event_for_the_same_user_only() {
 }
 
 #[test]
+fn the_bridge_hears_of_a_repeat_and_how_old_the_event_is() {
+    let browser = Browser::new(github);
+    browser.sign_in();
+    let headers = [("x-csrf", "1"), ("origin", "https://edge.example"), ("content-type", JSON)];
+    for (repeat, expected) in [
+        (None, Value::Null),
+        (Some("0"), json!(0)),
+        (Some("37"), json!(37)),
+        (Some("601"), json!(600)),
+        (Some("soon"), json!(600)),
+        (Some("-1"), json!(600)),
+    ] {
+        let headers: Vec<_> = headers.into_iter().chain(repeat.map(|text| ("x-causeway-repeat", text))).collect();
+        let response = browser.send(Method::POST, "/events/chat", &headers, r#"{"type":"message","data":1}"#);
+        assert_eq!(response.status, StatusCode::ACCEPTED);
+        let sent = browser.sent_to("https://bridge.example/v1/events");
+        let event: Value = serde_json::from_str(&sent.last().unwrap().body).unwrap();
+        assert_eq!(event["repeated_after_seconds"], expected, "{repeat:?}");
+    }
+}
+
+#[test]
 fn posting_beyond_the_rate_is_limited() {
     let browser = Browser::new(github);
     browser.sign_in();

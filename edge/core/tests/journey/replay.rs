@@ -2,7 +2,10 @@
 
 use std::{cell::Cell, rc::Rc};
 
-use causeway_core::testing::platform::{Answer, Sent};
+use causeway_core::testing::{
+    platform::{Answer, Sent},
+    run::run_all,
+};
 use causeway_protocol::{
     cursor::Cursor,
     frame::gap_frame,
@@ -99,6 +102,12 @@ fn replays(browser: &Browser) -> Vec<Sent> {
     sent.iter().filter(|sent| sent.url.contains("/v1/replay")).cloned().collect()
 }
 
+/// What the edge asked the bridge for.
+fn range_of(sent: &Sent) -> ReplayRange {
+    let (_, query) = sent.url.split_once('?').unwrap();
+    ReplayRequest::from_query(query).unwrap().range
+}
+
 #[test]
 fn stream_gets_what_its_hub_no_longer_has_before_what_it_has() {
     for page in [1000, 7] {
@@ -185,6 +194,43 @@ fn history_pages_back() {
     );
     assert_eq!(page("/events/chat/history")["events"].as_array().unwrap().len(), 50);
     assert!(replays(&browser).iter().all(|sent| sent.method == Method::GET));
+}
+
+#[test]
+fn history_comes_from_the_hub_first_and_only_what_is_older_from_kafka() {
+    let (browser, how) = signed_in(Bridge::Pages(0));
+    deliver(&browser, &[ADA], &slice("chat", 1, 0..100));
+    hub(&browser).forget(50);
+    let page = |target: &str| -> Value { serde_json::from_str(&text(&browser.get(target))).unwrap() };
+    let expected = |events: std::ops::Range<i64>, before: &str| json!({"events": events.collect::<Vec<_>>(), "before": before, "complete": true});
+    assert_eq!(page("/events/chat/history?limit=3"), expected(97..100, "v2.chat.1.0.97"));
+    assert_eq!(page("/events/chat/history?before=v2.chat.1.0.97"), expected(47..97, "v2.chat.1.0.47"));
+    let asked: Vec<_> = replays(&browser).iter().map(range_of).collect();
+    assert_eq!(asked, [ReplayRange::Before { cursor: Some(cursor(50)), limit: 3 }], "once, for the rest");
+
+    // Without the bridge, the page has what the hub has, and the next one fails.
+    how.set(Bridge::Fails);
+    assert_eq!(page("/events/chat/history?before=v2.chat.1.0.60"), expected(50..60, "v2.chat.1.0.50"));
+    assert_eq!(code(&browser.get("/events/chat/history?before=v2.chat.1.0.50")), "unavailable");
+}
+
+#[test]
+fn history_comes_from_kafka_if_the_hub_fails_or_does_not_answer() {
+    let (browser, _) = signed_in(Bridge::Pages(0));
+    deliver(&browser, &[ADA], &slice("chat", 1, 0..100));
+    let numbers = || -> Value {
+        let request = browser.request(Method::GET, "/events/chat/history?limit=2", &[], "");
+        let handled = browser.edge.handle(&browser.platform, request);
+        let response = run_all(&browser.platform, vec![Box::pin(handled)]).remove(0);
+        let page: Value = serde_json::from_str(&text(&response)).unwrap();
+        page["events"].clone()
+    };
+    browser.platform.history_fails.set(true);
+    assert_eq!(numbers(), json!([98, 99]));
+    browser.platform.history_fails.set(false);
+    browser.platform.history_hangs.set(true);
+    assert_eq!(numbers(), json!([98, 99]));
+    assert_eq!(replays(&browser).len(), 2);
 }
 
 #[test]

@@ -27,6 +27,22 @@ fn s131_cursor_cannot_select_another_users_stream() {
 }
 
 #[test]
+fn s131_position_in_the_query_counts_unless_the_header_has_one() {
+    let browser = Browser::new(github);
+    browser.sign_in();
+    browser.get("/stream?channel=chat&last_event_id=v2.chat.1.0.5");
+    browser.send(Method::GET, "/stream?last_event_id=v2.chat.1.0.5", &[("last-event-id", "v2.chat.1.0.9")], "");
+    browser.get("/stream?last_event_id=v2.chat.1.0.5%0Acauseway-session%0Ax");
+    browser.get("/stream?last_event_id=a&last_event_id=b");
+    browser.get("/stream?channel=chat");
+    let opened = browser.platform.opened_streams.borrow();
+    assert!(opened.iter().all(|open| open.subject.to_string() == "github:7"));
+    let ids: Vec<_> = opened.iter().map(|open| open.last_event_id.as_deref()).collect();
+    let expected = [Some("v2.chat.1.0.5"), Some("v2.chat.1.0.9"), Some("unreadable"), Some("unreadable"), None];
+    assert_eq!(ids, expected);
+}
+
+#[test]
 fn s130_stream_is_rejected_if_the_hub_reports_an_ended_session() {
     let browser = Browser::new(github);
     browser.sign_in();

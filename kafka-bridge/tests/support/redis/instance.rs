@@ -65,7 +65,7 @@ impl Instance {
         // Without Kafka, what is not in the buffer is a gap.
         let kafka = MemoryKafka::new(&[]);
         let topics = Arc::new(Topics::new(kafka.clone(), 0));
-        let replays = Replays::new(kafka, Arc::clone(&sink) as _, topics, Vec::new(), ReplayLimits::default());
+        let replays = Replays::new(kafka, Arc::clone(&sink) as _, topics, Vec::new(), None, ReplayLimits::default());
         let policy = FeedPolicy::default();
         let streams = Streams::new(Arc::clone(&buffers), registry, policy, Arc::clone(&metrics), Arc::new(replays));
         Self { sink, buffers, metrics, streams, stop }

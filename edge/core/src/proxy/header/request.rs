@@ -164,6 +164,7 @@ mod tests {
             "x-http-method-override",
             "x-method-override",
             "x-csrf",
+            "x-causeway-repeat",
             "x-causeway-user",
             "x-api-key",
             "api-key",

@@ -58,6 +58,12 @@ pub(super) const PAGE: &str = "SELECT r.seq, r.source, r.epoch, r.kafka_offset, 
             AND source IN (SELECT value FROM json_each(?1)) ORDER BY seq LIMIT ?3)) AS p \
     JOIN records AS r ON r.seq = p.seq WHERE p.before_bytes < ?4 ORDER BY r.seq";
 
+pub(super) const PAGE_BEFORE: &str = "SELECT seq, source, epoch, kafka_offset, frame FROM records \
+    WHERE source = ?1 AND epoch = ?2 AND kafka_offset < ?3 AND seq < ?4 ORDER BY seq DESC LIMIT ?5";
+
+pub(super) const FRAME_FROM: &str = "SELECT frame FROM records \
+    WHERE source = ?1 AND epoch = ?2 AND kafka_offset >= ?3 ORDER BY seq LIMIT 1";
+
 pub(super) const SEQ_OF_MESSAGE: &str = "SELECT seq FROM records \
     WHERE piece_of IS NULL OR seq IN (SELECT value FROM json_each(?1)) ORDER BY seq LIMIT 1 OFFSET ?2";
 

@@ -1,6 +1,6 @@
 //! The cases that the bridge's buffer in Redis satisfies as well.
 
-use causeway_protocol::buffer::cases::{Step, cases, is_expected};
+use causeway_protocol::buffer::cases::{Step, cases, ids_of, is_expected};
 
 use super::*;
 
@@ -30,6 +30,13 @@ fn run(hibernates: bool) {
                     received = world.read_all(&opened);
                     client = Some(opened);
                     expected
+                }
+                Step::History { at, request, expected } => {
+                    world.now_ms = start_ms + millis(at);
+                    let now_ms = world.now_ms;
+                    let page = world.hub().history(&request, now_ms).unwrap();
+                    assert_eq!(page.as_ref().map(ids_of), expected, "{name}, step {number}");
+                    continue;
                 }
                 Step::ReadOn { expected } => expected,
             };

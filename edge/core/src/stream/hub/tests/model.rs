@@ -4,8 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use causeway_protocol::{
+    buffer::cases::received_in,
     cursor::{Cursor, Position},
     deliver::{Item, Source},
+    history::HistoryRequest,
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -45,6 +47,12 @@ enum Step {
     Recreate {
         source: usize,
     },
+    /// A page of history is read, which ends so many records before the newest one.
+    Page {
+        source: usize,
+        back: usize,
+        limit: u32,
+    },
     /// The time comes to store what is held.
     Store,
     Crash,
@@ -66,6 +74,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (0..3_usize).prop_map(|client| Step::Reconnect { client }),
         1 => (0..3_usize).prop_map(|source| Step::Replace { source }),
         1 => (0..3_usize).prop_map(|source| Step::Recreate { source }),
+        3 => (0..3_usize, 0..40_usize, 1..30_u32).prop_map(|(source, back, limit)| Step::Page { source, back, limit }),
         2 => Just(Step::Store),
         1 => Just(Step::Crash),
         2 => Just(Step::Hibernate),
@@ -213,6 +222,60 @@ impl Model {
         self.note_stored();
     }
 
+    /// A page has exactly the last records that the buffer has before its end, and nothing of what it reaches over is
+    /// missing.
+    fn page(&mut self, source: usize, back: usize, limit: u32) {
+        self.store();
+        let now_ms = self.world.now_ms;
+        self.world.hub().expire(now_ms).unwrap();
+        let Source { channel, partition, .. } = self.partitions[source].source.clone();
+        let cursors = self.stored.keys().map(|id| id.parse::<Cursor>().unwrap());
+        let mut stored: Vec<_> =
+            cursors.filter(|cursor| cursor.channel == channel && cursor.partition == partition).collect();
+        stored.sort_by_key(|cursor| cursor.position);
+        let Some(before) = stored.iter().rev().nth(back).cloned() else { return };
+        let request = HistoryRequest { channel, before: Some(before.clone()), limit };
+        let page = self.world.hub().history(&request, now_ms).unwrap();
+        let is_newest_epoch = stored.last().is_some_and(|last| last.position.epoch == before.position.epoch);
+        let in_buffer = self.in_buffer();
+        let is_before =
+            |cursor: &&Cursor| cursor.position < before.position && cursor.position.epoch == before.position.epoch;
+        let mut expected: Vec<_> =
+            stored.iter().filter(is_before).filter(|cursor| in_buffer.contains(&cursor.to_string())).collect();
+        expected.drain(..expected.len().saturating_sub(limit as usize));
+        if !is_newest_epoch {
+            assert_eq!(page, None, "of an epoch that has ended");
+            return;
+        }
+        let found = page.as_ref().map(|page| received_in(&page.frames)).unwrap_or_default();
+        let expected: Vec<_> = expected.iter().map(|cursor| Received::Record(cursor.to_string())).collect();
+        assert_eq!(found, expected, "{limit} before {before}");
+        if let Some(next) = page.and_then(|page| page.head.next) {
+            let reached = stored.iter().filter(is_before).filter(|cursor| cursor.position >= next.position);
+            let mut missing = reached.filter(|cursor| !in_buffer.contains(&cursor.to_string()));
+            assert!(missing.all(|cursor| self.is_finished(cursor)), "{limit} before {before}");
+        }
+    }
+
+    /// Whether a record is a piece of a message that is complete.
+    fn is_finished(&self, piece: &Cursor) -> bool {
+        let mut whole = piece.clone();
+        whole.position.offset = whole.position.offset / 5 * 5 + 4;
+        piece.position.offset % 5 > 0 && self.stored.contains_key(&whole.to_string())
+    }
+
+    /// The ids of the records whose frames are stored.
+    fn in_buffer(&self) -> BTreeSet<String> {
+        let rows: Result<Vec<(String, i32, u32, i64)>, Failed> = self.world.database.query(
+            "SELECT channel, kafka_partition, epoch, kafka_offset FROM records JOIN sources ON id = source \
+             WHERE bytes > 0",
+            None,
+            &[],
+        );
+        let id = |(channel, partition, epoch, offset)| format!("v2.{channel}.{epoch}.{partition}.{offset}");
+        rows.unwrap().into_iter().map(id).collect()
+    }
+
     fn note_stored(&mut self) {
         let rows: Vec<(i64, String, i32, u32, i64, Option<String>)> = self
             .world
@@ -300,6 +363,7 @@ impl Model {
             Step::Reconnect { client } => self.reconnect(client),
             Step::Replace { source } => self.partitions[source].source.generation += 1,
             Step::Recreate { source } => self.partitions[source].source.epoch += 1,
+            Step::Page { source, back, limit } => self.page(source, back, limit),
             Step::Store => self.store(),
             Step::Crash => self.world.crash(),
             Step::Hibernate => self.world.hibernate(),
@@ -331,10 +395,7 @@ impl Model {
             if !is_heard || seq <= listener.told_up_to || listener.has.contains(id) {
                 continue;
             }
-            let mut whole = cursor;
-            whole.position.offset = whole.position.offset / 5 * 5 + 4;
-            let is_finished = is_piece && self.stored.contains_key(&whole.to_string());
-            assert!(is_finished, "client {n} missed {id} (number {seq}) and was not told");
+            assert!(is_piece && self.is_finished(&cursor), "client {n} missed {id} (number {seq}) and was not told");
         }
     }
 }

@@ -1,0 +1,89 @@
+//! Several instances without a memory that they share: a repeat is looked for in Kafka.
+
+use kafka_bridge::{config::ChannelSettings, inbound::InboundLimits};
+
+use super::{
+    paused::{Instance, SlowKafka, WRITE, channels},
+    *,
+};
+
+fn instances(kafka: &Arc<SlowKafka>) -> [Instance; 2] {
+    [(); 2].map(|()| Instance::new(kafka))
+}
+
+fn ids(kafka: &SlowKafka) -> (Vec<String>, Vec<String>) {
+    (kafka.ids("chat.inbound"), kafka.ids("chat.outbound"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeat_at_another_instance_gets_the_same_answer_and_no_second_write() {
+    let kafka = SlowKafka::new();
+    let [one, two] = instances(&kafka);
+    one.answer("u1", "e0", "x").await.unwrap();
+    let first = one.answer("u1", "e1", "x").await.unwrap();
+    assert_eq!(kafka.searches(), 0, "a first attempt looks for nothing");
+    assert_eq!(two.repeat("u1", "e1", "x", 0).await.unwrap(), first);
+    assert_eq!(two.answer("u1", "e1", "x").await.unwrap(), first, "from now on it knows the event");
+    assert_eq!(two.repeat("u1", "e0", "y", 0).await.unwrap_err().code(), "id_reused");
+    let both = vec!["e0".to_owned(), "e1".to_owned()];
+    assert_eq!(ids(&kafka), (both.clone(), both));
+
+    assert_eq!(two.repeat("u2", "e1", "x", 0).await.unwrap().id, "e1", "another user's");
+    two.repeat("u1", "e2", "x", 3).await.unwrap();
+    assert_eq!(kafka.ids("chat.inbound").len(), 4, "what nobody has written is written");
+    assert_eq!(two.metrics.events_unshared.get(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_instance_writes_only_what_is_missing() {
+    for topic in ["chat.inbound", "chat.outbound"] {
+        let kafka = SlowKafka::new();
+        let [one, two] = instances(&kafka);
+        kafka.fail_next(topic, KafkaError::Unavailable("no leader".to_owned()));
+        assert!(one.answer("u1", "e1", "x").await.is_err());
+        two.repeat("u1", "e1", "x", 1).await.unwrap();
+        assert_eq!(ids(&kafka), (vec!["e1".to_owned()], vec!["e1".to_owned()]), "{topic} failed");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_without_an_echo_looks_for_one_record() {
+    let kafka = SlowKafka::new();
+    let channels: Vec<ChannelSettings> = channels(Some(r#"[{"name":"chat","inbound":"chat.inbound"}]"#));
+    let [one, two] = [(); 2].map(|()| Instance::with(&kafka, &channels, InboundLimits::default(), None));
+    let first = one.answer("u1", "e1", "x").await.unwrap();
+    assert_eq!(two.repeat("u1", "e1", "x", 0).await.unwrap(), first);
+    assert_eq!((kafka.searches(), kafka.ids("chat.inbound").len()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_everybody_repeats_each_partition_is_read_a_few_times() {
+    let kafka = SlowKafka::new();
+    let [one, two] = instances(&kafka);
+    for n in 0..200 {
+        one.answer(&format!("u{n}"), "e1", "x").await.unwrap();
+    }
+    let repeat = |n| {
+        let two = two.clone();
+        tokio::spawn(async move { two.repeat(&format!("u{n}"), "e1", "x", 2).await })
+    };
+    let repeats: Vec<_> = (0..200).map(repeat).collect();
+    for repeat in repeats {
+        repeat.await.unwrap().unwrap();
+    }
+    assert_eq!(kafka.ids("chat.inbound").len(), 200);
+    // Four partitions of two topics. The first repeat of each is looked for alone.
+    assert!(kafka.searches() <= 16, "{}", kafka.searches());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_looked_for_is_written_and_counted() {
+    let kafka = SlowKafka::new();
+    let [one, two] = instances(&kafka);
+    one.answer("u1", "e1", "x").await.unwrap();
+    kafka.hang_reads();
+    let began = tokio::time::Instant::now();
+    two.repeat("u1", "e1", "x", 0).await.unwrap();
+    assert!(began.elapsed() <= Duration::from_secs(2) + WRITE * 4, "{:?}", began.elapsed());
+    assert_eq!((kafka.ids("chat.inbound").len(), two.metrics.events_unshared.get()), (2, 1));
+}
