@@ -18,7 +18,7 @@ import { Stack } from '../stack/stack.mjs';
 import { startCamera } from './camera.mjs';
 import { caption, click, pause, say } from './stage.mjs';
 
-const SIZE = { width: 1120, height: 700 };
+const SIZE = { width: 1160, height: 800 };
 const MAX_BYTES = 3_000_000;
 
 const [file = ''] = process.argv.slice(2);
