@@ -28,5 +28,8 @@ export default [
     languageOptions: { globals: { ...globals.serviceworker, IdentityTransformStream: false } },
   },
   // Functions passed to `page.evaluate` run in the browser.
-  { files: ['widget/test/**', 'tests/**'], languageOptions: { globals: { ...globals.node, ...globals.browser } } },
+  {
+    files: ['widget/test/**', 'tests/**', 'scripts/film/**'],
+    languageOptions: { globals: { ...globals.node, ...globals.browser } },
+  },
 ];

@@ -29,7 +29,7 @@ function sitePages() {
 
 /** Files that pages show or link to, with their names on the site. */
 function siteFiles() {
-  const files = globSync(['docs/*.{png,svg,gif,yaml}', 'docs/benchmarks/*'], { cwd: ROOT });
+  const files = globSync(['docs/*.{png,svg,webp,yaml}', 'docs/benchmarks/*'], { cwd: ROOT });
   return new Map(files.map((file) => [file, file.replace('docs/', '')]));
 }
 

@@ -1,5 +1,5 @@
-// `scripts/configure --check`: whether edge and bridge would take these settings. Their own code decides:
-// causeway-check has the edge's, and the bridge checks its environment itself.
+// `scripts/configure --check`: whether edge and bridge would take these settings, and fit together. Their own code
+// decides: causeway-check has the edge's, and the bridge checks its environment itself.
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -7,13 +7,13 @@ import { join, resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 
 import { text } from './answer.mjs';
-import { mismatches } from './mismatch.mjs';
 import { Refusal } from './refusal.mjs';
 
 /** @typedef {'workers' | 'spin'} Runtime */
 /**
  * @typedef {{ file: string, manifest?: string, values: Record<string, string>, isBridge: boolean, isSpin: boolean }}
  * Source
+ * @typedef {{ serves: boolean, lines: string[], mismatches: string[][] }} Findings what causeway-check prints
  */
 
 const ROOT = resolve(import.meta.dirname, '../..');
@@ -31,10 +31,10 @@ export async function check({ answers, out, files }) {
   const bridge = sources.filter(({ isBridge }) => isBridge);
   const given = text(answers.values, 'runtime');
   const runtime = given === 'spin' || (given === undefined && edge.some(({ isSpin }) => isSpin)) ? 'spin' : 'workers';
-  let isRight = true;
-  if (edge.length) isRight = checkEdge(edge, runtime) && isRight;
+  const found = edge.length ? findings(edge, bridge, runtime) : undefined;
+  let isRight = !found || tell(`the edge on ${runtime === 'spin' ? 'Spin' : 'Workers'}`, found.serves, found.lines);
   for (const source of bridge) isRight = checkBridge(source) && isRight;
-  if (edge.length) for (const source of bridge) isRight = checkBoth(edge, source, runtime) && isRight;
+  for (const [i, source] of bridge.entries()) isRight = tellMismatches(source, found?.mismatches[i]) && isRight;
   return isRight ? 0 : 1;
 }
 
@@ -71,12 +71,10 @@ function fromJson(content, file) {
   throw new Refusal(`--check: ${file} is not a JSON object of texts`);
 }
 
-/** @param {Source[]} sources @returns {Record<string, string>} */
-const valuesOf = (sources) => Object.assign({}, ...sources.map(({ values }) => values));
-
-/** @param {Source[]} sources @param {Runtime} runtime */
-function checkEdge(sources, runtime) {
-  const values = valuesOf(sources);
+/** @param {Source[]} edge @param {Source[]} bridge @param {Runtime} runtime @returns {Findings} */
+function findings(edge, bridge, runtime) {
+  /** @type {Record<string, string>} */
+  const values = Object.assign({}, ...edge.map((source) => source.values));
   if (runtime === 'spin') {
     const entries = Object.entries(values).filter(([name]) => FREE_ENTRY.test(name));
     for (const [name] of entries) delete values[name];
@@ -84,13 +82,13 @@ function checkEdge(sources, runtime) {
   }
   // The limiters of the default rates are in the manifest that everybody deploys.
   const deployed = { file: 'wrangler.toml', text: readFileSync(join(ROOT, 'wrangler.toml'), 'utf8') };
-  const others = sources.flatMap(({ file, manifest }) =>
+  const others = edge.flatMap(({ file, manifest }) =>
     manifest === undefined || resolve(file) === join(ROOT, 'wrangler.toml') ? [] : [{ file, text: manifest }],
   );
   const manifests = runtime === 'workers' ? [deployed, ...others] : [];
-  const input = JSON.stringify({ runtime, manifests, values });
+  const input = JSON.stringify({ runtime, manifests, values, bridges: bridge.map((source) => source.values) });
   const { status, stdout, stderr } = cargo(['-p', 'causeway-check'], { input });
-  return tell(`the edge on ${runtime === 'spin' ? 'Spin' : 'Workers'}`, status, stdout || stderr);
+  return status === 0 ? JSON.parse(stdout) : { serves: false, lines: linesOf(stderr), mismatches: [] };
 }
 
 /** @param {Source} source */
@@ -99,31 +97,7 @@ function checkBridge({ values, file }) {
   const { status, stderr } = cargo(['-p', 'kafka-bridge', '--', '--check'], {
     env: { ...Object.fromEntries(own), ...values },
   });
-  return tell(`the bridge (${file})`, status, stderr);
-}
-
-/** What only a look at both shows. @param {Source[]} edge @param {Source} bridge @param {Runtime} runtime */
-function checkBoth(edge, { file, values }, runtime) {
-  const variables = edge.map(({ manifest }) => variablesIn(manifest ?? ''));
-  const problems = mismatches({ ...Object.assign({}, ...variables), ...valuesOf(edge) }, values, runtime);
-  if (!problems.length) return true;
-  process.stdout.write(`edge and bridge (${file}) do not fit together\n`);
-  for (const problem of problems) process.stdout.write(`  ${problem}\n`);
-  return false;
-}
-
-/** The texts of `[vars]` that are in one line, which is how this command writes them. @param {string} manifest */
-function variablesIn(manifest) {
-  const [, table = ''] = /^\[vars\]\s*$([^]*?)(?=^\[|$(?![^]))/m.exec(manifest) ?? [];
-  /** @type {Record<string, string>} */
-  const values = {};
-  for (const [, name = '', basic, literal] of table.matchAll(/^(\w+) *= *(?:("(?:[^"\\]|\\.)*")|'([^']*)')/gm))
-    try {
-      values[name] = literal ?? JSON.parse(basic ?? '""');
-    } catch {
-      // An escape that only TOML has. causeway-check reads it.
-    }
-  return values;
+  return tell(`the bridge (${file})`, status === 0, linesOf(stderr));
 }
 
 /**
@@ -144,10 +118,22 @@ function cargo(args, options) {
   return ended;
 }
 
-/** @param {string} what @param {number | null} status @param {string} lines */
-function tell(what, status, lines) {
-  const isRight = status === 0;
-  process.stdout.write(`${what} ${isRight ? 'would start' : 'would not start'}\n`);
-  for (const line of lines.trim().split('\n')) process.stdout.write(`  ${line}\n`);
+/** @param {string} text */
+const linesOf = (text) => text.trim().split('\n').filter(Boolean);
+
+/** @param {string} what @param {boolean} isRight @param {string[]} lines */
+function tell(what, isRight, lines) {
+  say(`${what} ${isRight ? 'would start' : 'would not start'}`, lines);
   return isRight;
+}
+
+/** @param {Source} bridge @param {string[]} [problems] */
+function tellMismatches({ file }, problems = []) {
+  if (problems.length) say(`edge and bridge (${file}) do not fit together`, problems);
+  return !problems.length;
+}
+
+/** @param {string} heading @param {string[]} lines */
+function say(heading, lines) {
+  process.stdout.write([heading, ...lines.map((line) => `  ${line}`), ''].join('\n'));
 }

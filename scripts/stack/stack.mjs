@@ -33,6 +33,7 @@ export class Stack {
    * @param {import('./target.mjs').Ports} options.ports
    * @param {readonly PartName[]} [options.only] the parts to start
    * @param {string | undefined} [options.brokers] of a Kafka that is already running
+   * @param {readonly string[]} [options.kafkaArguments] further arguments for scripts/kafka
    * @param {Record<string, string | undefined>} [options.edgeVariables] added to the stack's own; undefined removes one
    * @param {boolean} [options.https] browsers reach the edge and the host page by HTTPS
    * @param {boolean} [options.quietEdge] the edge does not log each request
@@ -48,6 +49,7 @@ export class Stack {
     ports,
     only = TARGETS[target].parts,
     brokers = process.env.KAFKA_BROKERS,
+    kafkaArguments = [],
     edgeVariables = {},
     bridgeVariables = {},
     https = false,
@@ -70,7 +72,9 @@ export class Stack {
     this.hostOrigin = https ? `https://localhost:${ports['https-host']}` : `http://localhost:${ports.host}`;
     const origins = https ? { PUBLIC_ORIGIN: this.edgeOrigin, HOST_ORIGINS: this.hostOrigin } : {};
     this.brokers = brokers || `127.0.0.1:${ports.kafka}`;
-    const kafka = (kafkaIsInstalled() ? kafkaPart : embeddedKafkaPart)({ state, port: ports.kafka });
+    const kafka = kafkaIsInstalled()
+      ? kafkaPart({ state, port: ports.kafka, more: kafkaArguments })
+      : embeddedKafkaPart({ state, port: ports.kafka });
     const common = { target, state, ports, secrets: this.secrets, edgeOrigin: this.edgeOrigin, brokers: this.brokers };
     /** @type {Record<PartName, import('./process.mjs').Part>} */
     this.parts = {

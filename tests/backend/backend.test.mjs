@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
 import { backend, languages, missing } from './language.mjs';
-import { brokers, edge, kafka, signingKey, state } from './stack.mjs';
+import { brokers, edge, kafka, secure, signingKey, state } from './stack.mjs';
 
 /**
  * In a topic of three partitions, the partitioner of Java's client and the default ones of librdkafka and of Node's
@@ -22,7 +22,7 @@ describe('example backends', { concurrency: true }, () => {
 
 /** @param {string} language */
 function keepsTheContract(language) {
-  const program = backend(language, { state, brokers, channel: language, signingKey });
+  const program = backend(language, { state, kafka: { KAFKA_BROKERS: brokers }, channel: language, signingKey });
   const say = (/** @type {string} */ type, /** @type {unknown} */ data) => edge.say(language, USER, type, data);
   const records = () => kafka.read(`${language}.outbound`);
   /** @type {import('../support/stream.mjs').Stream} */
@@ -127,9 +127,9 @@ function keepsTheContract(language) {
     for (const { headers } of all) if (headers.ce_id) assertOnce(all, headers.ce_id);
   });
 
-  test('it does not sign where no signature is demanded', async (context) => {
+  test('it connects by TLS and a password, and does not sign where no signature is demanded', async (context) => {
     const channel = `${language}-open`;
-    const open = backend(language, { state, brokers, channel });
+    const open = backend(language, { state, kafka: secure, channel });
     const heard = await edge.listen(USER, channel);
     context.after(() => Promise.all([open.stop(), heard.cut()]));
     const { id } = await edge.say(channel, USER, 'message', { text: 'Hello' });

@@ -33,15 +33,16 @@ export function missing(language) {
 /**
  * The backend of a language, not started yet.
  * @param {string} language
- * @param {{ state: string, brokers: string, channel: string, signingKey?: string }} options
+ * @param {{ state: string, kafka: Record<string, string>, channel: string, signingKey?: string }} options kafka: its
+ *   variables about Kafka
  */
-export function backend(language, { state, brokers, channel, signingKey }) {
+export function backend(language, { state, kafka, channel, signingKey }) {
   return new Part({
     name: channel,
     state,
     command: LANGUAGES[language]?.command ?? [],
     cwd: folder(language),
-    env: { KAFKA_BROKERS: brokers, CHANNEL: channel, SIGNING_KEY: signingKey, PYTHONDONTWRITEBYTECODE: '1' },
+    env: { ...kafka, CHANNEL: channel, SIGNING_KEY: signingKey, PYTHONDONTWRITEBYTECODE: '1' },
     hint: 'run scripts/backends, which fetches its packages and builds it',
   });
 }

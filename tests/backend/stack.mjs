@@ -1,5 +1,6 @@
 // Kafka, the bridge and its Redis, with two channels for each language: one that demands signatures, and one that does
-// not. The channels' topics have a number of partitions by which partitioners differ.
+// not. The channels' topics have a number of partitions by which partitioners differ. Kafka has a listener with TLS and
+// passwords, too.
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
@@ -12,6 +13,7 @@ import { afterAll } from '../support/after-all.mjs';
 import { Kafka } from '../support/kafka.mjs';
 import { Edge } from './edge.mjs';
 import { languages } from './language.mjs';
+import { secureListener } from './secure-listener.mjs';
 
 const secret = randomBytes(32).toString('base64url');
 /** As the backends read it. */
@@ -19,12 +21,15 @@ export const signingKey = `k1:${secret}`;
 export const state = process.env.CAUSEWAY_TEST_STATE || mkdtempSync(join(tmpdir(), 'causeway-test-'));
 
 const ports = await freePorts();
+// Of parts that are not started here.
+const listener = secureListener({ state, plain: ports.kafka, secure: ports.host, controller: ports.edge });
 const stack = new Stack({
   target: 'spin',
   state,
   ports,
   only: ['kafka', 'redis', 'bridge'],
   brokers: '',
+  kafkaArguments: listener.kafkaArguments,
   bridgeVariables: { BRIDGE_CHANNELS: JSON.stringify(languages.flatMap(channels)), BRIDGE_TOPIC_PARTITIONS: '3' },
 });
 console.log(`# stack in ${state}`);
@@ -36,6 +41,8 @@ process.on('exit', (code) => {
 });
 
 export const { brokers } = stack;
+/** How an example connects by TLS and a password. */
+export const secure = listener.variables;
 export const kafka = new Kafka(brokers);
 export const edge = new Edge(`http://127.0.0.1:${ports.bridge}`, stack.secrets.bridgeKeys);
 

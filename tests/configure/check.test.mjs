@@ -115,12 +115,30 @@ test('what edge and bridge must have alike is compared', (context) => {
   assert.match(stdout, /^ {2}BRIDGE_CHANNELS lacks ops of CHANNELS\n {2}CHANNELS lacks ups of BRIDGE_CHANNELS$/m);
 });
 
+test('variables are compared in every form that TOML has for them', (context) => {
+  const at = folder(context);
+  at.run([...WORKERS, ...provider(at, 'entra'), '--channel', 'chat', '--channel', 'ops']);
+  const written = at.read('vars.toml');
+  for (const channels of ['CHANNELS = """\nchat,ups"""', 'CHANNELS = "chat,\\u0075ps"', '"CHANNELS" = \'chat, ups\'']) {
+    writeFileSync(
+      join(at.out, 'vars.toml'),
+      written.replace(/^CHANNELS = .*$/m, () => channels),
+    );
+    const { status, stdout } = at.run(['--check']);
+    assert.equal(status, 1, stdout);
+    assert.match(stdout, /do not fit together\n {2}BRIDGE_CHANNELS lacks ups of CHANNELS\n/, channels);
+  }
+});
+
 test("the bridge's store must be that of the runtime", (context) => {
   const at = folder(context);
-  at.run([...SPIN, ...provider(at, 'entra')]);
+  const password = at.secretFile();
+  at.run([...SPIN, ...provider(at, 'entra'), '--redis-password-file', password]);
   const bridge = at.read('bridge.env');
   writeFileSync(join(at.out, 'bridge.env'), bridge.replace(':6380', ':6381'));
-  assert.match(at.run(['--check']).stdout, /^ {2}BRIDGE_REDIS_URL must be the edge's REDIS_URL$/m);
+  const { shown } = at.run(['--check']);
+  assert.match(shown, /^ {2}BRIDGE_REDIS_URL must be the edge's REDIS_URL$/m);
+  assert.ok(!shown.includes(readFileSync(password, 'utf8')), 'the URL holds a password');
   const other = bridge.replace(/^BRIDGE_REDIS_URL=.*$/m, 'BRIDGE_EDGE_URL=https://chat.example.com');
   writeFileSync(join(at.out, 'bridge.env'), other);
   assert.match(at.run(['--check']).stdout, /^ {2}BRIDGE_EDGE_URL is for an edge on Workers;/m);

@@ -69,8 +69,11 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     onState,
     onSession,
     onUnsent({ key, channel: name, type, data, addedAt }, sent) {
-      if (name !== channel || type !== 'message') return;
-      apply(() => conversation.post(key, data.text, addedAt));
+      if (name !== channel) return;
+      apply(() => {
+        if (type === 'message') conversation.post(key, data.text, addedAt);
+        else conversation.record({ type, echo: true, data: { ...data, sent } }, addedAt);
+      });
       track(key, sent);
     },
     onUnkept() {

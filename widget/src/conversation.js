@@ -19,7 +19,8 @@
  * @property {number} time milliseconds since 1970
  * @property {string} [problem] why sending failed
  * @property {unknown} [form] definition of a form that the user is asked to fill in
- * @property {unknown} [answer] the submission with which some page of the user has answered it
+ * @property {unknown} [answer] the data of the event with which some page of the user has answered it; with the promise
+ *   `sent` if it is still being sent
  */
 
 const MAX_MESSAGES = 500;
@@ -33,6 +34,9 @@ export function createConversation() {
   const byId = new Map();
   /** Next sequence number of each unfinished message. @type {Map<Message, number>} */
   const nextSeqs = new Map();
+
+  /** Answers that are being sent, by the id of a form that is still to come. @type {Map<unknown, unknown>} */
+  const early = new Map();
 
   /** @param {string} key */
   const byKey = (key) => messages.find((message) => message.key === key);
@@ -73,7 +77,7 @@ export function createConversation() {
       );
     }
     if (!message) {
-      message = { key: id, id, role, text, state: 'done', time, form };
+      message = { key: id, id, role, text, state: 'done', time, form, answer: early.get(id) };
       byId.set(id, message);
       insert(message);
       return message;
@@ -120,6 +124,7 @@ export function createConversation() {
       const unsent = messages.filter(isUnconfirmed);
       messages = [];
       byId.clear();
+      early.clear();
       nextSeqs.clear();
       return unsent;
     },
@@ -209,13 +214,17 @@ export function createConversation() {
     record(event, now) {
       // A record may hold anything. For a value that is not an object, all of these are undefined.
       const { echo, id: eventId, type, time, data } = Object(event);
-      const { id: messageId, form, text = form && '', seq, role, submission } = Object(data);
+      const { id: messageId, form, text = form && '', seq, role, sent } = Object(data);
       if (type === 'delete' && !echo) {
         const deleted = byId.get(messageId);
         if (deleted) remove(deleted);
       }
-      const asked = echo && type === 'form' && byId.get(form);
-      if (asked) asked.answer = submission;
+      if (echo && type === 'form') {
+        const asked = byId.get(form);
+        if (asked) asked.answer = data;
+        // Only this page's own answers have a promise.
+        else if (sent?.then) early.set(form, data);
+      }
       // An echo holds what some page of the user sent. Its id is the one that the page was answered with.
       const id = !echo && isId(messageId) ? messageId : eventId;
       if (!isId(id) || typeof text !== 'string') return undefined;

@@ -13,7 +13,7 @@ import { button, element, notLoaded } from './dom.js';
  * @property {HTMLElement} bubble
  * @property {Text} content
  * @property {HTMLElement} meta
- * @property {boolean} [isAsked] whether the form that is shown still waits for its answer; undefined: none is shown
+ * @property {unknown} [shown] the answer that the form is shown with; true: none; undefined: there is no form
  * @property {string} rendered what the row was last rendered from, except its text
  */
 
@@ -68,8 +68,6 @@ export function createMessageList(texts, actions) {
     if (isAtEnd) scrollToEnd();
   }
 
-  const loadForms = () => load(FORM_BUNDLE, () => import(FORM_BUNDLE));
-
   /** @param {Message} message */
   function rowOf({ key, role }) {
     let row = rows.get(key);
@@ -97,13 +95,13 @@ export function createMessageList(texts, actions) {
    */
   function render(row, message, before, after) {
     const { content } = row;
-    const { text, time, state, role, problem, form, answer } = message;
+    const { text, time, state, role, problem, form, answer = true } = message;
     // A growing text is appended to, so the user's selection in it survives.
     if (text.startsWith(content.data)) content.appendData(text.slice(content.length));
     else content.data = text;
 
-    if (form && row.isAsked !== !answer) {
-      row.isAsked = !answer;
+    if (form && row.shown !== answer) {
+      row.shown = answer;
       void showForm(row, message);
     }
 
@@ -132,7 +130,7 @@ export function createMessageList(texts, actions) {
    * @param {Message} message
    */
   async function showForm(row, message) {
-    const bundle = await loadForms().catch(() => undefined);
+    const bundle = await load(FORM_BUNDLE, () => import(FORM_BUNDLE)).catch(() => undefined);
     // Removed meanwhile.
     if (rows.get(message.key) !== row) return;
     const { strings, language: locale } = texts;
@@ -186,15 +184,8 @@ export function createMessageList(texts, actions) {
         else list.insertBefore(row.item, next);
       });
       for (const key of removed) {
-        const { item, bubble, isAsked } = rows.get(key) ?? {};
-        item?.remove();
+        rows.get(key)?.item.remove();
         rows.delete(key);
-        // Also a form's listeners.
-        if (isAsked !== undefined)
-          void loadForms().then(
-            ({ emptyBubble }) => emptyBubble(bubble),
-            () => {},
-          );
       }
       stick();
     },

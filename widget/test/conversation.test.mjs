@@ -245,10 +245,20 @@ describe('the stream', () => {
         .map(({ id, answer }) => [id, answer])
         .slice(0, 2),
       [
-        ['f', submission],
+        ['f', { form: 'f', submission }],
         ['g', undefined],
       ],
     );
+  });
+
+  test('brings forms whose answers are being sent already', () => {
+    const data = { form: 'f', submission: {}, sent: Promise.resolve() };
+    receiveEcho('', data, 'form');
+    receive('form', { id: 'f', form: { components: [] } });
+    assert.equal(conversation.all()[0]?.answer, data);
+    conversation.empty();
+    receive('form', { id: 'f', form: { components: [] } });
+    assert.equal(conversation.all()[0]?.answer, undefined, "it was another user's");
   });
 
   test('may contain malformed records', () => {

@@ -282,28 +282,29 @@ export class StubEdge {
   async #event(request, response) {
     const key = String(request.headers['idempotency-key']);
     const user = String(request.headers['x-causeway-user']);
-    const { data } = JSON.parse(await text(request));
+    const { type, data } = JSON.parse(await text(request));
     this.posts.push({ key, text: data.text ?? JSON.stringify(data), user });
     const failure = this.user ? this.postFailures.shift() : { status: 401 };
     if (this.user && user !== this.user.id)
       json(response, 409, { code: 'user-changed', title: 'Another user is signed in by now.' });
     else if (failure?.status === 0) response.destroy();
-    else if (failure?.status === 202) this.#accept(key, data.text);
+    else if (failure?.status === 202) this.#accept(key, type, data);
     else if (failure) json(response, failure.status, { title: failure.title }, failure.headers);
-    else this.#accept(key, data.text, response);
+    else this.#accept(key, type, data, response);
   }
 
   /**
    * @param {string} key
-   * @param {string} message
+   * @param {string} type
+   * @param {unknown} data
    * @param {Response} [response]
    */
-  #accept(key, message, response) {
+  #accept(key, type, data, response) {
     const isNew = !this.#accepted.has(key);
     const id = this.#accepted.get(key) ?? `in-${this.#accepted.size}`;
     this.#accepted.set(key, id);
     if (response) json(response, 202, { id });
-    if (isNew) this.publish('message', { text: message }, id, true);
+    if (isNew) this.publish(type, data, id, true);
   }
 
   /**

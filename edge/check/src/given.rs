@@ -18,6 +18,9 @@ pub(crate) struct Input {
     /// Settings by name, in upper case. They replace those of the manifests.
     #[serde(default)]
     values: BTreeMap<String, String>,
+    /// The environments of bridges that are to work with this edge.
+    #[serde(default)]
+    pub(crate) bridges: Vec<BTreeMap<String, String>>,
 }
 
 /// A runtime of the edge.
@@ -47,7 +50,7 @@ pub(crate) struct Given {
 impl TryFrom<Input> for Given {
     type Error = String;
 
-    fn try_from(Input { runtime, manifests, values }: Input) -> Result<Self, String> {
+    fn try_from(Input { runtime, manifests, values, .. }: Input) -> Result<Self, String> {
         let mut given = Self {
             values: BTreeMap::new(),
             not_text: Vec::new(),

@@ -2,49 +2,78 @@
 //! `scripts/configure --check` is the command for users. It reads their files and passes the settings on.
 //!
 //! - Standard input: a JSON document, see [`Input`].
-//! - Standard output: a line for each problem, as the edge would log it; or what the edge would serve. Never a value of a
-//!   secret.
-//! - Exit code: 0 if the edge would serve, 1 if it would answer 503, 2 if the input cannot be read.
+//! - Standard output: a JSON document, see [`Findings`]. Never a value of a secret.
+//! - Exit code: 0 if the input was read, 2 if it cannot be; standard error then says why.
 
 mod given;
+mod mismatch;
 
 use std::{
     io::{self, Read as _, Write as _},
+    mem,
     process::ExitCode,
 };
 
 use causeway_core::config::{Config, Coordination};
+use serde::Serialize;
 
-use self::given::{Given, Input, Runtime};
+use self::{
+    given::{Given, Input, Runtime},
+    mismatch::mismatches,
+};
 
 /// Most input that is read, in bytes. Workers has 128 variables of 5 KB.
 const MAX_INPUT_BYTES: u64 = 4 << 20;
 
-fn main() -> ExitCode {
-    let (lines, code) = match read() {
-        Err(problem) => (vec![problem], 2),
-        Ok((given, coordination)) => match Config::load(&given, coordination) {
-            Ok(config) => (summary(&config), 0),
-            Err(problems) => (problems.iter().map(ToString::to_string).collect(), 1),
-        },
-    };
-    let mut output = io::stdout().lock();
-    // A reader that has left wants nothing more.
-    let _ = lines.iter().try_for_each(|line| writeln!(output, "{line}"));
-    ExitCode::from(code)
+/// What standard output gets.
+#[derive(Serialize)]
+struct Findings {
+    /// Whether the edge would serve. It would answer 503 otherwise.
+    serves: bool,
+    /// A line for each problem, as the edge would log it; or what the edge would serve.
+    lines: Vec<String>,
+    /// For each bridge, what is right on both sides and wrong together.
+    mismatches: Vec<Vec<String>>,
 }
 
-fn read() -> Result<(Given, Coordination), String> {
+fn main() -> ExitCode {
+    // A reader that has left wants nothing more.
+    match read().and_then(find) {
+        Ok(findings) => {
+            let _ = serde_json::to_writer(io::stdout().lock(), &findings);
+            ExitCode::SUCCESS
+        }
+        Err(problem) => {
+            let _ = writeln!(io::stderr().lock(), "{problem}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn read() -> Result<Input, String> {
     let mut text = String::new();
     let read = io::stdin().lock().take(MAX_INPUT_BYTES).read_to_string(&mut text);
     read.map_err(|error| format!("the input cannot be read: {error}"))?;
     // The error may hold a part of the input.
-    let input: Input = serde_json::from_str(&text).map_err(|_| "the input is not as documented".to_owned())?;
-    let coordination = match input.runtime {
+    serde_json::from_str(&text).map_err(|_| "the input is not as documented".to_owned())
+}
+
+fn find(mut input: Input) -> Result<Findings, String> {
+    let (runtime, bridges) = (input.runtime, mem::take(&mut input.bridges));
+    let coordination = match runtime {
         Runtime::Workers => Coordination::Objects,
         Runtime::Spin => Coordination::Redis,
     };
-    Ok((Given::try_from(input)?, coordination))
+    let given = Given::try_from(input)?;
+    let loaded = Config::load(&given, coordination);
+    Ok(Findings {
+        serves: loaded.is_ok(),
+        lines: match &loaded {
+            Ok(config) => summary(config),
+            Err(problems) => problems.iter().map(ToString::to_string).collect(),
+        },
+        mismatches: bridges.iter().map(|bridge| mismatches(&given, bridge, runtime)).collect(),
+    })
 }
 
 /// What an operator compares with their intention.

@@ -9,6 +9,8 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"log"
@@ -19,6 +21,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
 )
 
 var (
@@ -41,14 +44,18 @@ type backend struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	secure, err := security()
+	if err != nil {
+		log.Fatal(err)
+	}
 	// Its producer is idempotent, and it hashes keys as Java's client does.
-	client, err := kgo.NewClient(
+	client, err := kgo.NewClient(append(secure,
 		kgo.SeedBrokers(strings.Split(brokers, ",")...),
 		kgo.ConsumerGroup(channel+"-go"),
 		kgo.ConsumeTopics(channel+".inbound"),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.DisableAutoCommit(),
-	)
+	)...)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -70,6 +77,27 @@ func main() {
 			}
 		}
 	}
+}
+
+// security is what a cluster asks for that has TLS and passwords.
+func security() ([]kgo.Opt, error) {
+	user := os.Getenv("KAFKA_SASL_USERNAME")
+	if user == "" {
+		return nil, nil
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if file := os.Getenv("KAFKA_SSL_CA"); file != "" {
+		authorities, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(authorities) {
+			return nil, fmt.Errorf("%s has no certificate", file)
+		}
+	}
+	auth := scram.Auth{User: user, Pass: os.Getenv("KAFKA_SASL_PASSWORD")}
+	return []kgo.Opt{kgo.DialTLSConfig(config), kgo.SASL(auth.AsSha512Mechanism())}, nil
 }
 
 func (b *backend) handle(ctx context.Context, record *kgo.Record) error {

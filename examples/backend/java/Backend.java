@@ -16,6 +16,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.Base64;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -28,6 +29,7 @@ import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.errors.WakeupException;
+import org.apache.kafka.common.security.scram.ScramLoginModule;
 import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
@@ -56,8 +58,8 @@ public class Backend {
 
     public static void main(String[] args) throws Exception {
         System.setProperty("org.slf4j.simpleLogger.defaultLogLevel", "warn");
-        var consumer = new KafkaConsumer<>(Map.of("bootstrap.servers", BROKERS, "group.id", CHANNEL + "-java",
-                "auto.offset.reset", "earliest", "enable.auto.commit", false),
+        var consumer = new KafkaConsumer<>(kafka(Map.of("group.id", CHANNEL + "-java",
+                "auto.offset.reset", "earliest", "enable.auto.commit", false)),
                 new StringDeserializer(), new StringDeserializer());
         var main = Thread.currentThread();
         Runtime.getRuntime().addShutdownHook(new Thread(() -> {
@@ -69,7 +71,7 @@ public class Backend {
             }
         }));
         // Idempotent by default. Closing leaves the group, so that the others need not wait for the session to end.
-        try (consumer; var producer = new KafkaProducer<>(Map.<String, Object>of("bootstrap.servers", BROKERS),
+        try (consumer; var producer = new KafkaProducer<>(kafka(Map.of()),
                 new StringSerializer(), new StringSerializer())) {
             var backend = new Backend(producer);
             consumer.subscribe(List.of(CHANNEL + ".inbound"));
@@ -83,6 +85,28 @@ public class Backend {
         } catch (WakeupException stopped) {
             // SIGTERM.
         }
+    }
+
+    /** The settings of a client: its own, and what all have in common. */
+    static Map<String, Object> kafka(Map<String, Object> own) {
+        var settings = new HashMap<>(own);
+        settings.put("bootstrap.servers", BROKERS);
+        var user = setting("KAFKA_SASL_USERNAME", "");
+        if (user.isEmpty()) return settings;
+        settings.put("security.protocol", "SASL_SSL");
+        settings.put("sasl.mechanism", "SCRAM-SHA-512");
+        settings.put("sasl.jaas.config", "%s required username=%s password=%s;".formatted(
+                ScramLoginModule.class.getName(), quoted(user), quoted(setting("KAFKA_SASL_PASSWORD", ""))));
+        var authorities = setting("KAFKA_SSL_CA", "");
+        if (!authorities.isEmpty()) {
+            settings.put("ssl.truststore.type", "PEM");
+            settings.put("ssl.truststore.location", authorities);
+        }
+        return settings;
+    }
+
+    static String quoted(String text) {
+        return '"' + text.replace("\\", "\\\\").replace("\"", "\\\"") + '"';
     }
 
     void handle(ConsumerRecord<String, String> record) throws Exception {

@@ -5,6 +5,7 @@
 //
 // ../README.md has the settings, docs/backends.md the contract.
 
+import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import {
@@ -18,6 +19,7 @@ import {
 import { sign } from './signature.mjs';
 
 const { CHANNEL = 'chat', KAFKA_BROKERS = '127.0.0.1:9092', SIGNING_KEY } = process.env;
+const { KAFKA_SASL_USERNAME: username, KAFKA_SASL_PASSWORD: password = '', KAFKA_SSL_CA } = process.env;
 const FORM = {
   components: [
     { type: 'textfield', key: 'name', label: 'Your name', input: true, validate: { required: true } },
@@ -27,7 +29,15 @@ const FORM = {
 
 /** @typedef {import('@platformatic/kafka').Message<string, string, string, string>} KafkaRecord */
 
-const kafka = { clientId: 'example-backend', bootstrapBrokers: KAFKA_BROKERS.split(',') };
+const kafka = {
+  clientId: 'example-backend',
+  bootstrapBrokers: KAFKA_BROKERS.split(','),
+  ...(username && {
+    tls: KAFKA_SSL_CA ? { ca: readFileSync(KAFKA_SSL_CA) } : {},
+    tlsServerName: true,
+    sasl: { mechanism: /** @type {const} */ ('SCRAM-SHA-512'), username, password },
+  }),
+};
 const producer = new Producer({
   ...kafka,
   idempotent: true,

@@ -25,6 +25,15 @@ FORM = {"components": [
 ]}
 
 kafka = {"bootstrap.servers": os.environ.get("KAFKA_BROKERS", "127.0.0.1:9092")}
+if user := os.environ.get("KAFKA_SASL_USERNAME"):
+    kafka |= {
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.username": user,
+        "sasl.password": os.environ["KAFKA_SASL_PASSWORD"],
+    }
+    if authorities := os.environ.get("KAFKA_SSL_CA"):
+        kafka["ssl.ca.location"] = authorities
 # Hashes keys as Java's client does, so that a user's records are in the partition where the bridge looks for them.
 producer = Producer({**kafka, "enable.idempotence": True, "partitioner": "murmur2_random"})
 consumer = Consumer(

@@ -6,6 +6,7 @@
  * @typedef {object} Options
  * @property {(event: { type: 'form', data: Answers }) => unknown} onSubmit
  * @property {{ data?: object, state?: string }} [submission]
+ * @property {Promise<unknown>} [sending]
  * @property {string} [locale]
  * @property {string} [id]
  */
@@ -20,7 +21,11 @@ Formio.Utils.Evaluator.noeval = true;
  * @param {any} definition
  * @param {Options} options
  */
-function renderForm(definition, { onSubmit, submission, id = '' }) {
+function renderForm(definition, { onSubmit, submission, sending, id = '' }) {
+  const wasSent = sending?.then(
+    () => true,
+    () => false,
+  );
   const element = document.createElement('div');
   // The library's styles are for a whole page. In a shadow root they stay with the form.
   const root = element.attachShadow({ mode: 'open' });
@@ -42,7 +47,7 @@ function renderForm(definition, { onSubmit, submission, id = '' }) {
        */
       async beforeSubmit({ data }, done) {
         try {
-          await onSubmit({ type: 'form', data: { form: id, submission: { data } } });
+          if (!(await wasSent)) await onSubmit({ type: 'form', data: { form: id, submission: { data } } });
           done();
         } catch {
           done(new Error('Your answers were not sent. Please try again.'));

@@ -22,14 +22,14 @@ export function kafkaIsInstalled() {
   return existsSync(join(CACHE, `kafka-${pinned('kafka_version')}`, 'libs/.complete'));
 }
 
-/** @param {{ state: string, port: number }} options */
-export function kafkaPart({ state, port }) {
+/** @param {{ state: string, port: number, more?: readonly string[] }} options more: arguments for scripts/kafka */
+export function kafkaPart({ state, port, more = [] }) {
   const script = join(ROOT, 'scripts/kafka');
   const where = ['--port', String(port), '--data', join(state, 'kafka')];
   return new Part({
     name: 'kafka',
     state,
-    command: [script, 'run', ...where],
+    command: [script, 'run', ...where, ...more],
     ports: [port],
     ready: async () => (await run('kcat', ['-b', `127.0.0.1:${port}`, '-L', '-m', '1'])).stdout.includes('1 brokers'),
     afterReady: async () => void (await run(script, ['topics', ...where])),

@@ -1,5 +1,5 @@
-// A form in the bubble of its message: asked first, and shown with its answers once they are known to be sent, from
-// this page or another one, or before a reload.
+// A form in the bubble of its message: asked first, and shown with its answers once there are some: those that are
+// being sent, or those that were, from this page or another one, or before a reload.
 
 import { renderByPage } from './renderer.js';
 import { record } from './text.js';
@@ -8,45 +8,59 @@ import { FormView } from './view.js';
 /**
  * @typedef {object} Asked
  * @property {import('./renderer.js').RenderedForm} form
- * @property {boolean} isSent from this page, or about to be
+ * @property {boolean} isSettled whether it shows its final answers, or sends them: no others take their place
  */
 
 /** @type {WeakMap<HTMLElement, Asked>} */
 const asked = new WeakMap();
 
-/** The message goes. @param {HTMLElement} bubble */
-export function emptyBubble(bubble) {
-  asked.get(bubble)?.form.destroy();
-  asked.delete(bubble);
-}
-
 /**
  * @param {HTMLElement} bubble
- * @param {{ id: string | null, form?: unknown, answer?: unknown }} message
+ * @param {{ id: string | null, form?: unknown, answer?: unknown }} message answer: the data of the event that answers
+ *   the form, with `sent` if it is not known to be sent yet
  * @param {import('./renderer.js').FormOptions} options
  */
 export function renderInBubble(bubble, { id, form, answer }, options) {
   const before = asked.get(bubble);
-  // The form itself says that it was sent.
-  if (before && (before.isSent || !answer)) return;
+  if (before && (before.isSettled || !answer)) return;
   const hadFocus = before && before.form.element.matches(':focus');
   before?.form.destroy();
-  const submission = answer ? { data: record(answer).data, state: 'submitted' } : undefined;
-  const own = { ...options, id: id ?? '', submission, onSubmit };
+  const { submission: answers, sent } = record(answer);
+  // Nothing of a record is a promise.
+  const sending = sent instanceof Promise ? sent : undefined;
+  const submission = answer ? { data: record(answers).data, state: sending ? 'draft' : 'submitted' } : undefined;
+  const own = { ...options, id: id ?? '', submission, sending, onSubmit };
   const rendered = renderByPage(form, own) ?? new FormView(form, own);
-  const current = { form: rendered, isSent: false };
+  const current = { form: rendered, isSettled: Boolean(answer && !sending) };
+  if (!before) whenRemoved(bubble, () => asked.get(bubble)?.form.destroy());
   asked.set(bubble, current);
   bubble.append(rendered.element);
   if (hadFocus && rendered instanceof FormView) rendered.focus();
 
   /** @param {import('./renderer.js').FormEvent} event */
   async function onSubmit(event) {
-    current.isSent = true;
+    current.isSettled = true;
     try {
       await options.onSubmit(event);
     } catch (error) {
-      current.isSent = false;
+      current.isSettled = false;
       throw error;
     }
   }
+}
+
+/**
+ * @param {HTMLElement} bubble in a list
+ * @param {() => void} callback called once its message has left the list
+ */
+function whenRemoved(bubble, callback) {
+  const list = bubble.closest('ol');
+  if (!list) return;
+  const observer = new MutationObserver(() => {
+    // A message that moves leaves the list for a moment.
+    if (list.contains(bubble)) return;
+    observer.disconnect();
+    callback();
+  });
+  observer.observe(list, { childList: true });
 }

@@ -11,6 +11,8 @@ const KEY = Symbol.for('causeway.form-renderer');
  *   it rejects, the user may send again
  * @property {{ data?: unknown, state?: unknown }} [submission] answers to begin with; with `state: 'submitted'` they
  *   are shown as sent and can't be changed
+ * @property {Promise<unknown>} [sending] settles with the answers in `submission`, which are being sent; if it rejects,
+ *   the user may send again
  * @property {string} [id] of the message; without it, the definition's own is sent with the answers
  *
  * @typedef {{ type: 'form', data: { form: string, submission: { data: Record<string, unknown> } } }} FormEvent

@@ -67,7 +67,8 @@ export class FormView {
     root.adoptedStyleSheets = [sheet];
     root.append(this.#node);
     this.#update();
-    if (record(options.submission).state === 'submitted') this.#showSent();
+    if (options.sending) void this.#resume(options.sending);
+    else if (record(options.submission).state === 'submitted') this.#showSent();
   }
 
   /** Removes the form. */
@@ -287,27 +288,50 @@ export class FormView {
       this.#say(this.#strings.formTooLong, true);
       return;
     }
-    this.#isBusy = true;
-    this.#say(this.#strings.formSending);
-    try {
-      await this.#options.onSubmit(event);
-    } catch {
-      this.#say(this.#strings.formFailed, true);
-      return;
-    } finally {
-      this.#isBusy = false;
-    }
+    if (!(await this.#wait(async () => this.#options.onSubmit(event)))) return;
     const hadFocus = this.#node.contains(/** @type {ShadowRoot} */ (this.#node.getRootNode()).activeElement);
     this.#showSent();
     // The button that had the focus is gone.
     if (hadFocus) this.focus();
   }
 
+  /** Shows answers that are being sent since before this form was shown. @param {Promise<unknown>} sending */
+  async #resume(sending) {
+    this.#lock(true);
+    if (await this.#wait(() => sending)) this.#showSent();
+    else if (!this.#isBusy) this.#lock(false);
+  }
+
+  /**
+   * Shows that the answers are on their way.
+   * @param {() => Promise<unknown>} send
+   * @returns {Promise<boolean>} whether they were sent
+   */
+  async #wait(send) {
+    this.#isBusy = true;
+    this.#say(this.#strings.formSending);
+    try {
+      await send();
+      return true;
+    } catch (error) {
+      // Another page sends them now, and shows here what it has sent.
+      if (record(error).code === 'taken-over') return false;
+      this.#say(this.#strings.formFailed, true);
+    }
+    this.#isBusy = false;
+    return false;
+  }
+
   #showSent() {
     this.#node.classList.add('sent');
-    for (const field of this.#fields.values()) field.disabled = true;
-    for (const button of this.#buttons) button.hidden = true;
+    this.#lock(true);
     this.#say(this.#strings.formSent);
+  }
+
+  /** @param {boolean} isLocked whether the answers can't be changed, and not be sent */
+  #lock(isLocked) {
+    for (const field of this.#fields.values()) field.disabled = isLocked;
+    for (const button of this.#buttons) button.hidden = isLocked;
   }
 
   /** @param {number} count of answers that are wrong */

@@ -52,6 +52,14 @@ async fn main() -> anyhow::Result<()> {
     let channel = env::var("CHANNEL").unwrap_or_else(|_| "chat".to_owned());
     let mut kafka = ClientConfig::new();
     kafka.set("bootstrap.servers", env::var("KAFKA_BROKERS").unwrap_or_else(|_| "127.0.0.1:9092".to_owned()));
+    if let Some(user) = setting("KAFKA_SASL_USERNAME") {
+        let password = setting("KAFKA_SASL_PASSWORD").context("KAFKA_SASL_PASSWORD is not set")?;
+        kafka.set("security.protocol", "SASL_SSL").set("sasl.mechanism", "SCRAM-SHA-512");
+        kafka.set("sasl.username", user).set("sasl.password", password);
+        if let Some(authorities) = setting("KAFKA_SSL_CA") {
+            kafka.set("ssl.ca.location", authorities);
+        }
+    }
     let consumer: StreamConsumer = kafka
         .clone()
         .set("group.id", format!("{channel}-rust"))
@@ -61,7 +69,7 @@ async fn main() -> anyhow::Result<()> {
     // Hashes keys as Java's client does, so that a user's records are in the partition where the bridge looks for them.
     let producer = kafka.set("enable.idempotence", "true").set("partitioner", "murmur2_random").create()?;
     consumer.subscribe(&[&format!("{channel}.inbound")])?;
-    let signing_key = env::var("SIGNING_KEY").ok().filter(|key| !key.is_empty());
+    let signing_key = setting("SIGNING_KEY");
     let mut backend = Backend { channel, signing_key, producer, answered: HashSet::new(), order: VecDeque::new() };
     let mut terminate = signal(SignalKind::terminate())?;
     loop {
@@ -154,6 +162,10 @@ impl Backend {
         self.producer.send(record, Timeout::Never).await.map_err(|(error, _)| error)?;
         Ok(())
     }
+}
+
+fn setting(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn header<'a>(record: &'a BorrowedMessage<'_>, name: &str) -> Option<&'a str> {
