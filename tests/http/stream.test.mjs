@@ -61,20 +61,6 @@ test('a stream that opens later begins with the history', async () => {
   second.cut();
 });
 
-test('a position in the query resumes as one in the header', async () => {
-  const { browser, user: ada } = await user('github', 'ada');
-  const [before, missed] = [unique('before'), unique('missed')];
-  const stream = await (await Stream.open(browser)).opened();
-  await kafka.write({ key: ada.id, value: { text: before } });
-  await stream.receives(before);
-  stream.cut();
-  await kafka.write({ key: ada.id, value: { text: missed } });
-  const resumed = await Stream.open(browser, undefined, `?last_event_id=${stream.lastId}`);
-  await resumed.receives(missed);
-  assert.deepEqual(resumed.texts, [missed]);
-  resumed.cut();
-});
-
 test('S153: a stream that was cut resumes where it was: nothing lost or repeated, and no new sign-in', async () => {
   const { browser, user: ada } = await user('github', 'ada');
   const before = unique('before the cut');
