@@ -22,6 +22,16 @@ export interface ChatMessageDetail {
   text: string;
 }
 
+/** `detail` of `chat-unread`. */
+export interface ChatUnreadDetail {
+  count: number;
+}
+
+/** `detail` of `chat-toggle`. */
+export interface ChatToggleDetail {
+  open: boolean;
+}
+
 declare module './types/element.js' {
   interface ChatWidget {
     get edge(): string | null;
@@ -42,5 +52,7 @@ declare global {
   interface HTMLElementEventMap {
     'chat-status': CustomEvent<ChatStatusDetail>;
     'chat-message': CustomEvent<ChatMessageDetail>;
+    'chat-unread': CustomEvent<ChatUnreadDetail>;
+    'chat-toggle': CustomEvent<ChatToggleDetail>;
   }
 }

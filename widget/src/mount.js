@@ -7,7 +7,7 @@ import { moduleUrl, tag } from './element.js';
  *
  * @param {Element} parent usually a `div`; its other children stay
  * @param {{ edge?: string, channel?: string, heading?: string, lang?: string, popup?: boolean, compact?: boolean,
- * strings?: Partial<import('./strings.js').Strings> }} [options]
+ * open?: boolean, deletable?: boolean, strings?: Partial<import('./strings.js').Strings> }} [options]
  * @returns {() => void} removes the widget and ends its connections; safe to call again
  */
 export function mount(parent, { strings = {}, ...attributes } = {}) {

@@ -178,3 +178,13 @@ test("the comment above the element's class lists the same", () => {
   for (const name of [...attributes, 'strings', 'status', 'focus', ...events, ...states, ...customProperties, ...own])
     assert.ok(words.has(name), name);
 });
+
+test('the types of the package have every event, and those of JSX every attribute, too', () => {
+  const [types, jsx] = [read('widget/chat-widget.d.ts'), read('widget/react.d.ts')];
+  for (const name of sorted(events)) {
+    assert.ok(types.includes(`'${name}': CustomEvent<`), name);
+    assert.ok(jsx.includes(`'on${name}'?: ((event: CustomEvent<`), name);
+  }
+  // React's own types have `lang`.
+  for (const name of sorted(attributes)) assert.ok(name === 'lang' || jsx.includes(`  ${name}?: `), name);
+});
