@@ -15,7 +15,7 @@ import { mount as mountInto } from './module.js';
  */
 
 /** What each option is without a value. */
-const UNSET = { edge: null, channel: null, heading: null, lang: '', strings: {} };
+const UNSET = { edge: null, channel: null, heading: null, popup: null, lang: '', strings: {} };
 
 /** The element of each parcel or application. @type {Map<unknown, Element>} */
 const mounted = new Map();
@@ -42,9 +42,9 @@ export async function bootstrap() {}
 
 /** @param {Props} props */
 export async function mount(props) {
-  const { edge, channel, heading, lang, strings } = props;
   const place = placeOf(props);
-  mountInto(place, { edge, channel, heading, lang, strings });
+  const given = Object.entries(props).filter(([name, value]) => value && Object.hasOwn(UNSET, name));
+  mountInto(place, Object.fromEntries(given));
   if (place.lastElementChild) mounted.set(keyOf(props), place.lastElementChild);
 }
 

@@ -53,9 +53,9 @@ pub(crate) async fn new_topic(server: &KafkaServer, kafka: &dyn KafkaIo, partiti
 }
 
 async fn a_topic_is_created_once(server: &KafkaServer, kafka: Arc<dyn KafkaIo>) {
-    let topic = server.topic_name();
-    assert_eq!(kafka.partitions(&topic).await, Ok(None));
-    kafka.create_topic(&topic, 3).await.unwrap();
+    assert_eq!(kafka.partitions(&server.topic_name()).await, Ok(None));
+    // A broker learns of a topic later than the controller that creates it.
+    let topic = new_topic(server, &*kafka, 3).await;
     kafka.create_topic(&topic, 5).await.unwrap();
     assert_eq!(kafka.partitions(&topic).await, Ok(Some(3)));
 }
