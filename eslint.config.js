@@ -25,7 +25,7 @@ export default [
   { files: ['examples/**/*.jsx'], languageOptions: { parserOptions: { ecmaFeatures: { jsx: true } } } },
   {
     files: ['edge/workers/js/**'],
-    languageOptions: { globals: { ...globals.serviceworker, IdentityTransformStream: false } },
+    languageOptions: { globals: { ...globals.serviceworker, IdentityTransformStream: false, HTMLRewriter: false } },
   },
   // Functions passed to `page.evaluate` run in the browser.
   {

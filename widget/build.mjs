@@ -1,5 +1,6 @@
-// Builds widget/dist: the module, the classic script, the client, what they load on demand, the edge's own page, source
-// maps, and a manifest of these files. Fails if a bundle exceeds its size budget or contains what it must not.
+// Builds widget/dist: the module, the classic script, the client, what they load on demand, the edge's own page, the
+// first state that the edge renders, source maps, and a manifest of these files. Fails if a bundle exceeds its size
+// budget or contains what it must not.
 
 import { createHash } from 'node:crypto';
 import { copyFile, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
@@ -11,6 +12,7 @@ import * as esbuild from 'esbuild';
 import { minify } from 'terser';
 
 import { faultsOf, mapFaultsOf } from './bundle-check.mjs';
+import { shell } from './shell.mjs';
 
 const MAX_GZIP_BYTES = 10_000;
 const MAX_FORM_GZIP_BYTES = 16_000;
@@ -70,17 +72,22 @@ const folder = dirname(fileURLToPath(import.meta.url));
 const cssAsText = {
   name: 'css-as-text',
   setup(build) {
-    build.onLoad({ filter: /\.css$/ }, async ({ path }) => {
-      const { code } = await esbuild.transform(await readFile(path, 'utf8'), { loader: 'css', minify: true });
-      // The minifier keeps the spaces of custom properties and their defaults.
-      const contents = code
-        .trim()
-        .replaceAll(', ', ',')
-        .replace(/(--[\w-]+:) /g, '$1');
-      return { contents, loader: 'text' };
-    });
+    build.onLoad({ filter: /\.css$/ }, async ({ path }) => ({ contents: await styleOf(path), loader: 'text' }));
   },
 };
+
+/**
+ * A style sheet, minified.
+ * @param {string} path
+ */
+async function styleOf(path) {
+  const { code } = await esbuild.transform(await readFile(path, 'utf8'), { loader: 'css', minify: true });
+  // The minifier keeps the spaces of custom properties and their defaults.
+  return code
+    .trim()
+    .replaceAll(', ', ',')
+    .replace(/(--[\w-]+:) /g, '$1');
+}
 
 // Shortens property names of the widget's own. Those of the browser, of the language and between bundles are reserved.
 /** @type {esbuild.BuildOptions} */
@@ -159,6 +166,9 @@ const betweenBundles = {
 };
 
 const PAGE_FILES = ['index.html', 'page.css', 'page.js'];
+/** The style of what the edge renders: there is no script yet that could bring it. */
+const SHELL_STYLE = 'shell.css';
+const SHELL_STYLES = ['src/style.css', 'src/sign-in.css', 'src/shell.css'];
 
 /** @param {string} dist */
 export async function build(dist) {
@@ -184,9 +194,13 @@ export async function build(dist) {
     if (faults[0]) throw new Error(`${name} contains ${faults.join('\n')}`);
   }
   for (const name of PAGE_FILES) await copyFile(join(folder, name), join(dist, name));
+  const styles = await Promise.all(SHELL_STYLES.map((path) => styleOf(join(folder, path))));
+  await writeFile(join(dist, SHELL_STYLE), styles.join(''));
   const files = await Promise.all(
-    [...BUNDLES.map(({ name }) => name), ...PAGE_FILES].map((name) => describe(dist, name)),
+    [...BUNDLES.map(({ name }) => name), ...PAGE_FILES, SHELL_STYLE].map((name) => describe(dist, name)),
   );
+  const { hashed } = await describe(dist, SHELL_STYLE);
+  await writeFile(join(dist, 'shell.json'), JSON.stringify(shell(hashed)));
   await writeFile(join(dist, 'manifest.json'), `${JSON.stringify({ files }, null, 2)}\n`);
   return files;
 }

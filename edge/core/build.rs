@@ -1,5 +1,5 @@
-//! Embeds the built widget. A release build for Wasm fails without it; any other build goes on with no assets.
-//! `CAUSEWAY_SOURCE_MAPS=1` also embeds the source maps of its scripts, which are several times their size.
+//! Embeds the built widget and its first state. A release build for Wasm fails without it; any other build goes on with
+//! no assets. `CAUSEWAY_SOURCE_MAPS=1` also embeds the source maps of its scripts, which are several times their size.
 
 #![allow(
     clippy::expect_used,
@@ -19,18 +19,39 @@ fn main() {
     println!("cargo::rerun-if-changed={}", manifest.display());
     println!("cargo::rerun-if-env-changed=CAUSEWAY_SOURCE_MAPS");
     let has_maps = env::var("CAUSEWAY_SOURCE_MAPS").is_ok_and(|value| value == "1");
-    let out = Path::new(&env::var("OUT_DIR").expect("cargo sets OUT_DIR")).join("assets.rs");
-    let rows = match fs::read_to_string(&manifest) {
-        Ok(text) => rows(dist, &text, has_maps),
+    let out = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
+    let out = Path::new(&out);
+    let (rows, shell) = match fs::read_to_string(&manifest) {
+        Ok(text) => (rows(dist, &text, has_maps), shell(dist)),
         Err(_)
             if env::var("CARGO_CFG_TARGET_FAMILY").is_ok_and(|family| family == "wasm")
                 && env::var("PROFILE").is_ok_and(|p| p == "release") =>
         {
             panic!("the widget is not built: run `npm run build:widget` first");
         }
-        Err(_) => String::new(),
+        Err(_) => (String::new(), "None".to_owned()),
     };
-    fs::write(out, format!("static ASSETS: &[Asset] = &[\n{rows}];\n")).expect("OUT_DIR is writable");
+    let write = |name: &str, code: String| fs::write(out.join(name), code).expect("OUT_DIR is writable");
+    write("assets.rs", format!("static ASSETS: &[Asset] = &[\n{rows}];\n"));
+    write("shell.rs", format!("static SHELL: Option<Template> = {shell};\n"));
+}
+
+/// The template of the first state.
+fn shell(dist: &Path) -> String {
+    let path = dist.join("shell.json");
+    println!("cargo::rerun-if-changed={}", path.display());
+    let text = fs::read_to_string(path).expect("the widget's build writes widget/dist/shell.json");
+    let shell: serde_json::Value = serde_json::from_str(&text).expect("widget/dist/shell.json is JSON");
+    let [stylesheet, root, panel, link] = ["stylesheet", "root", "panel", "link"]
+        .map(|name| shell[name].as_str().expect("widget/dist/shell.json has what the template consists of"));
+    let texts: Vec<(String, Vec<(String, String)>)> =
+        serde_json::from_value(shell["texts"].clone()).expect("widget/dist/shell.json has the texts by language");
+    let texts: String =
+        texts.iter().map(|(language, texts)| format!("({language:?}, &{texts:?} as &[(&str, &str)]), ")).collect();
+    format!(
+        "Some(Template {{ stylesheet: {stylesheet:?}, root: {root:?}, panel: {panel:?}, link: {link:?}, \
+         texts: &[{texts}] }})"
+    )
 }
 
 fn rows(dist: &Path, manifest: &str, has_maps: bool) -> String {

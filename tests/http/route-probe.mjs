@@ -32,6 +32,7 @@ export const ROUTE_PROBES = /** @type {const} */ ([
   ['POST', '/internal/deliver', '/internal/deliver', 401],
   ['POST', '/internal/checkpoint', '/internal/checkpoint', 401],
   ['GET', '/assets/{name}', '/assets/chat-widget.js', 200],
+  ['GET', '/shell/{widget}', '/shell/chat-widget', 200],
   ['GET', '/', '/', 200],
   ['GET', '/healthz', '/healthz', 200],
   ['GET', '/readyz', '/readyz', 200],

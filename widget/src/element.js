@@ -79,7 +79,8 @@ export class ChatWidget extends Base {
   static build = BUILD_ID;
 
   #internals = this.attachInternals();
-  #root = this.attachShadow({ mode: 'open' });
+  // A server may have rendered the first state.
+  #root = this.shadowRoot ?? this.attachShadow({ mode: 'open' });
   #texts = createTexts();
   /** @type {import('./chat.js').Chat | undefined} */
   #chat;

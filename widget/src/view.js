@@ -47,16 +47,16 @@ export function createView(root, texts, actions) {
   );
   const shell = element('section', { part: 'shell' }, header, list.body, note, composer.bar, panel, announcer.region);
   texts.bind(shell, 'direction', 'dir');
-  root.replaceChildren(texts.bind(shell, 'heading', 'aria-label'));
+  texts.bind(shell, 'heading', 'aria-label');
   arrange(false, false);
 
-  function endFrame() {
-    cancelAnimationFrame(frame);
-    frame = 0;
+  /** Replaces what a server has rendered, or another chat before this one. */
+  function appear() {
+    if (!shell.isConnected) root.replaceChildren(shell);
   }
 
   function render() {
-    endFrame();
+    frame = 0;
     keepFocus(() => list.update(messages, isOnline));
   }
 
@@ -92,6 +92,8 @@ export function createView(root, texts, actions) {
     keepFocus(() => {
       for (const part of chat) part.hidden = !isChat;
       panel.hidden = !isSignIn;
+      // What is there stays until there is as much to show.
+      if (isChat || panel.firstChild || !root.firstChild) appear();
     });
   }
 
@@ -105,7 +107,6 @@ export function createView(root, texts, actions) {
     connect: list.stick,
 
     disconnect() {
-      endFrame();
       announcer.reset();
       // Another user may be signed in when the widget comes back.
       arrange(false, false);
@@ -134,6 +135,8 @@ export function createView(root, texts, actions) {
      */
     showStatus(state, text) {
       if (status.textContent === text) return;
+      // Where nobody is signed in, the sign-in panel follows.
+      if (!/^[cs]/.test(state)) appear();
       status.className = `status ${state}`;
       status.textContent = text;
       announcer.notice(text);

@@ -30,7 +30,7 @@ use crate::{
     },
     memory::Memory,
     oauth::{cache::DiscoveryCache, installation_cache::InstallationCache},
-    route::{self, Auth, Csrf, Row},
+    route::{self, Auth, Csrf, Handler, Row},
     runtime::{
         clock::Clock, copy, copy_queue::CopyQueue, dependency::Dependency, event_name::EventName, platform::Platform,
         random::Random, readiness::Readiness, reason::Reason, telemetry::Event, traced::Traced,
@@ -126,7 +126,11 @@ impl Edge {
             Ok((request_id, trace)) => (request_id, trace, Ok(())),
             Err(error) => (UNIDENTIFIED.to_owned(), unidentified_trace(), Err(Error::from(error))),
         };
-        let matched = route::find(&request.method, &request.path, P::HUB_AT_EDGE);
+        let has_site = self.deployment.as_ref().is_ok_and(|(config, _)| config.host_upstream.is_some());
+        let matched = match has_site && route::is_host_page(&request.method, &request.path) {
+            true => Ok((&route::HOST_PAGE, route::Parameters::new())),
+            false => route::find(&request.method, &request.path, P::HUB_AT_EDGE),
+        };
         let row = matched.as_ref().ok().map(|(row, _)| *row);
         let route = row.map_or("-", |row| row.pattern);
         let copies = CopyQueue::default();
@@ -230,7 +234,7 @@ fn has_page(row: Option<&Row>, headers: &HeaderMap) -> bool {
     let has_page = row.is_some_and(|row| match row.csrf {
         Csrf::Navigation => true,
         Csrf::HeaderUnlessNavigable => guard::is_navigation(headers),
-        _ => false,
+        _ => row.handler == Handler::HostPage,
     });
     has_page && guard::accepts_html(headers)
 }

@@ -63,18 +63,18 @@ pub fn check(
 ) -> Result<(), Error> {
     match row.csrf {
         Csrf::HeaderUnlessNavigable if is_navigable(config, parameters, method, headers) => {
-            refuse_upgrade(headers)?;
+            check_no_upgrade(headers)?;
             check_navigable(config, headers)
         }
         Csrf::Header | Csrf::HeaderUnlessNavigable => {
-            refuse_upgrade(headers)?;
+            check_no_upgrade(headers)?;
             if single(headers, &CSRF_HEADER) != Some("1") {
                 return forbidden(Reason::CsrfHeader);
             }
             check_origin(config, headers, !method.is_safe())
         }
         Csrf::FetchMetadata => {
-            refuse_upgrade(headers)?;
+            check_no_upgrade(headers)?;
             check_origin(config, headers, false)
         }
         Csrf::Navigation => check_navigation(headers),
@@ -86,8 +86,12 @@ fn forbidden<T>(reason: Reason) -> Result<T, Error> {
     Err(Error::Forbidden { reason })
 }
 
-/// No row opens a WebSocket: browsers send cookies with its request, and no preflight before it (S86).
-fn refuse_upgrade(headers: &HeaderMap) -> Result<(), Error> {
+/// Refuses a request for a WebSocket. No row opens one: browsers send cookies with its request, and no preflight before it
+/// (S86).
+///
+/// # Errors
+/// [`Error::Forbidden`].
+pub fn check_no_upgrade(headers: &HeaderMap) -> Result<(), Error> {
     if headers.contains_key(header::SEC_WEBSOCKET_KEY) || headers.contains_key(header::UPGRADE) {
         return forbidden(Reason::ConnectionUpgrade);
     }

@@ -81,7 +81,9 @@ pub enum Handler {
     Deliver,
     Checkpoint,
     Asset,
+    Shell,
     Page,
+    HostPage,
     Healthz,
     Readyz,
 }
@@ -161,10 +163,32 @@ pub static TABLE: &[Row] = table![
     POST "/internal/deliver"               Signature     None     DELIVER_LIMIT   NoStore   None    Deliver;
     POST "/internal/checkpoint"            Signature     None     (4 * KIB)       NoStore   None    Checkpoint;
     GET  "/assets/{name}"                  Public        None     0               ByHandler Anyone  Asset;
+    GET  "/shell/{widget}"                 Public        None     0               ByHandler Anyone  Shell;
     GET  "/"                               Public        None     0               ByHandler None    Page;
     GET  "/healthz"                        Public        None     0               NoStore   None    Healthz;
     GET  "/readyz"                         Public        None     0               NoStore   None    Readyz;
 ];
+
+/// Paths that no row of the table has, where `HOST_UPSTREAM` names a site. `/` is one of them then.
+pub static HOST_PAGE: Row = Row {
+    method: Some(Method::GET),
+    pattern: "/{*path}",
+    csrf: Csrf::Public,
+    auth: Auth::None,
+    body_limit_bytes: 0,
+    cache: Cache::ByHandler,
+    cors: Cors::None,
+    handler: Handler::HostPage,
+};
+
+/// Whether a request is one for [`HOST_PAGE`]. All that begins as a path of the table does is the edge's own, also what is no
+/// route, and what only another runtime has.
+#[must_use]
+pub fn is_host_page(method: &Method, path: &str) -> bool {
+    let first = |path: &str| path.strip_prefix('/').and_then(|rest| rest.split('/').next()).map(str::to_owned);
+    let own = |row: &Row| row.handler != Handler::Page && first(row.pattern) == first(path);
+    matches!(*method, Method::GET | Method::HEAD) && path.starts_with('/') && !TABLE.iter().any(own)
+}
 
 /// The values of a pattern's placeholders, in order, percent-encoded as on the request line.
 pub type Parameters = Vec<String>;

@@ -3,10 +3,13 @@
 use std::{future::ready, pin::pin, time::Duration};
 
 use bytes::Bytes;
-use causeway_core::http::{
-    body::{BodyError, ByteLimit, ReadBody},
-    client_address::client_address,
-    web::{self, Outgoing},
+use causeway_core::{
+    http::{
+        body::{BodyError, ByteLimit, ReadBody},
+        client_address::client_address,
+        web::{self, Outgoing},
+    },
+    runtime::platform::Insertion,
 };
 use futures_util::{Stream, StreamExt as _, future::LocalBoxFuture};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, uri::PathAndQuery};
@@ -22,6 +25,8 @@ use spin_sdk::wasip3::{
 use url::Position;
 use zeroize::Zeroizing;
 
+use crate::document;
+
 /// A body of the runtime, in the message that it came with. An upstream's stays in the host: no byte of it passes through
 /// the guest. Most requests have no body, so nothing is asked about it until it is used.
 pub(crate) enum NativeBody {
@@ -31,13 +36,15 @@ pub(crate) enum NativeBody {
     Limited(types::Request, ByteLimit),
     /// An upstream's.
     Upstream(types::Response),
+    /// An upstream's document, which the guest changes.
+    Document(types::Response, Insertion),
 }
 
 impl ReadBody for NativeBody {
     async fn read(self, limit_bytes: usize) -> Result<Vec<u8>, BodyError> {
         match self {
             Self::Request(request) | Self::Limited(request, _) => read(request, limit_bytes).await,
-            Self::Upstream(response) => read(response, limit_bytes).await,
+            Self::Upstream(response) | Self::Document(response, _) => read(response, limit_bytes).await,
         }
     }
 
@@ -45,7 +52,7 @@ impl ReadBody for NativeBody {
         Ok(match self {
             Self::Request(request) | Self::Limited(request, _) => Self::Limited(request, limit),
             // An upstream's body is not counted: it never enters the guest.
-            Self::Upstream(response) => Self::Upstream(response),
+            Self::Upstream(_) | Self::Document(..) => self,
         })
     }
 }
@@ -98,6 +105,11 @@ pub(crate) fn response(response: web::Response<NativeBody>) -> Result<types::Res
     let web::Response { status, mut headers, body } = response;
     let bytes = match body {
         web::Body::Native(NativeBody::Upstream(upstream)) => return pass_through(upstream, status, &headers),
+        web::Body::Native(NativeBody::Document(document, insertion)) => {
+            return document::respond(document, insertion, |body, trailers| {
+                head(status, &headers, Some(body), trailers)
+            });
+        }
         web::Body::Bytes(bytes) if !bytes.is_empty() => bytes,
         // Core never answers with a request's body.
         web::Body::Bytes(_) | web::Body::Empty | web::Body::Native(_) => {
@@ -169,7 +181,7 @@ pub(crate) fn outgoing(
         web::Body::Native(NativeBody::Limited(client, limit)) => {
             guest_written(&request, StreamBody::new(counted(IncomingBody::new(client)?, limit)))
         }
-        web::Body::Native(NativeBody::Upstream(_)) => {
+        web::Body::Native(NativeBody::Upstream(_) | NativeBody::Document(..)) => {
             Err(types::ErrorCode::InternalError(Some("an answer's body cannot be sent".to_owned())))
         }
     }

@@ -2,11 +2,13 @@
 //!
 //! - [`platform`]: the traits of `causeway_core::runtime::platform` on a component's imports
 //! - [`convert`]: requests, responses, headers and bodies between the SDK's types and core's
+//! - [`document`]: an upstream's HTML, changed while it streams
 //! - [`redis`]: one connection per instance and address, and a deadline for every command
 //! - [`variable`]: the component's variables
 #![cfg(target_family = "wasm")]
 
 mod convert;
+mod document;
 mod platform;
 mod redis;
 mod variable;

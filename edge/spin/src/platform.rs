@@ -16,8 +16,8 @@ use causeway_core::{
         expiry::{self, Kept},
         machine::{self, CompareAndSet, Machine},
         platform::{
-            CheckpointStore, ClientDisconnect, HttpClient, KeyValueStore, Machines, OpenStream, Opened, Rate,
-            RateLimiter, StreamHub,
+            CheckpointStore, ClientDisconnect, HttpClient, Insertion, KeyValueStore, Machines, OpenStream, Opened,
+            Rate, RateLimiter, StreamHub,
         },
         random::Random,
         rate::Window,
@@ -159,6 +159,13 @@ impl HttpClient for Spin {
         match select(pin!(sending), pin!(timeout)).await {
             Either::Left((response, _)) => response.map(convert::incoming).map_err(|e| failed(&e)),
             Either::Right(_) => Err(failed(&"no answer in time")),
+        }
+    }
+
+    fn insert(&self, document: NativeBody, insertion: Insertion) -> Result<NativeBody, Unavailable> {
+        match document {
+            NativeBody::Upstream(document) => Ok(NativeBody::Document(document, insertion)),
+            _ => Err(Unavailable::new(Dependency::Upstream, "is no answer")),
         }
     }
 }

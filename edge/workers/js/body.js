@@ -47,6 +47,18 @@ export async function begun(body, length) {
   return new Begun(value, body);
 }
 
+/**
+ * An HTML document with more at the beginning of each element of a name. The runtime changes it while it streams.
+ * @param {ReadableStream | Uint8Array<ArrayBuffer>} body @param {string} element @param {string[]} attributes
+ * @param {(values: (string | null)[]) => string} html makes the HTML of an element from its attributes
+ */
+export const inserted = (body, element, attributes, html) =>
+  new HTMLRewriter()
+    .on(element, {
+      element: (found) => void found.prepend(html(attributes.map((name) => found.getAttribute(name))), { html: true }),
+    })
+    .transform(new Response(body)).body;
+
 /** How many bytes of a body are read at once. */
 const CHUNK_BYTES = 65_536;
 

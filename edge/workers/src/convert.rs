@@ -2,13 +2,16 @@
 
 use std::{cell::RefCell, time::Duration};
 
-use causeway_core::http::{
-    body::{BodyError, ByteLimit, ReadBody, longest_transfer},
-    web::{self, Outgoing},
+use causeway_core::{
+    http::{
+        body::{BodyError, ByteLimit, ReadBody, longest_transfer},
+        web::{self, Outgoing},
+    },
+    runtime::platform::Insertion,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use js_sys::Uint8Array;
-use wasm_bindgen::{JsCast as _, JsValue};
+use js_sys::{Array, Uint8Array};
+use wasm_bindgen::{JsCast as _, JsValue, closure::Closure};
 use web_sys::{AbortController, Headers, ReadableStream, Request, Response};
 use worker::{Error, Result, wasm_bindgen_futures::JsFuture};
 
@@ -80,6 +83,21 @@ impl NativeBody {
         abort.disarm();
         Ok(watched)
     }
+}
+
+/// A document with what an insertion adds.
+///
+/// # Errors
+/// The runtime rejects it.
+pub(crate) fn inserted(document: NativeBody, insertion: Insertion) -> Result<NativeBody> {
+    let Insertion { element, attributes, html } = insertion;
+    let attributes = attributes.iter().map(|&name| name.to_owned()).collect();
+    let html = Closure::<dyn Fn(Array) -> String>::new(move |values: Array| {
+        html(&values.iter().map(|value| value.as_string()).collect::<Vec<_>>())
+    });
+    // The runtime calls it until the document ends, and then collects it.
+    let stream = message::inserted(&document.into_js()?, element, attributes, &html.into_js_value())?;
+    Ok(NativeBody::new(stream))
 }
 
 fn milliseconds(time: Duration) -> f64 {

@@ -2,7 +2,7 @@
 
 use js_sys::Promise;
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
-use web_sys::{AbortController, AbortSignal, Headers, Request, Response};
+use web_sys::{AbortController, AbortSignal, Headers, ReadableStream, Request, Response};
 
 #[wasm_bindgen(module = "/js/message.js")]
 extern "C" {
@@ -108,6 +108,14 @@ extern "C" {
         idle_ms: f64,
         longest_ms: Option<f64>,
     ) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(catch)]
+    pub(crate) fn inserted(
+        body: &JsValue,
+        element: &str,
+        attributes: Vec<String>,
+        html: &JsValue,
+    ) -> Result<Option<ReadableStream>, JsValue>;
 }
 
 #[wasm_bindgen]

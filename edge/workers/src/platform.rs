@@ -12,8 +12,8 @@ use causeway_core::{
         expiry::workers_kv_seconds,
         machine::Machine,
         platform::{
-            CheckpointStore, ClientDisconnect, HttpClient, KeyValueStore, Machines, OpenStream, Opened, Rate,
-            RateLimiter, StreamHub,
+            CheckpointStore, ClientDisconnect, HttpClient, Insertion, KeyValueStore, Machines, OpenStream, Opened,
+            Rate, RateLimiter, StreamHub,
         },
         random::Random,
         telemetry::{Line, Log},
@@ -201,6 +201,10 @@ impl HttpClient for Workers {
             Either::Left((response, _)) => response.map_err(|e| failed(&e)),
             Either::Right(_) => Err(failed(&"no answer in time")),
         }
+    }
+
+    fn insert(&self, document: NativeBody, insertion: Insertion) -> Result<NativeBody, Unavailable> {
+        convert::inserted(document, insertion).map_err(|e| Unavailable::new(Dependency::Upstream, e))
     }
 }
 

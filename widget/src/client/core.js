@@ -321,11 +321,11 @@ export function createCore(origin, request) {
       if (watch) {
         if (listening && known?.user) void listen(known.user, false);
       } else {
-        const { signal } = (watch = new AbortController());
         // The user may have signed in, signed out or switched accounts in another window.
         const recheck = () => document.hidden || void check();
-        document.addEventListener('visibilitychange', recheck, { signal });
-        addEventListener('focus', recheck, { signal });
+        watch = new AbortController();
+        document.addEventListener('visibilitychange', recheck, watch);
+        addEventListener('focus', recheck, watch);
         loadTabs().catch(() => {});
         void check();
       }

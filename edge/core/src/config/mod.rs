@@ -33,6 +33,8 @@ pub struct Config {
     pub public_origin: Origin,
     /// `HOST_ORIGINS`: origins of pages that may embed the widget.
     pub host_origins: Vec<Origin>,
+    /// `HOST_UPSTREAM`: the origin of a site whose pages the edge serves on its own, with the widget's first state in them.
+    pub host_upstream: Option<Url>,
     /// `CLIENT_ADDRESS_HEADER`: the header in which a proxy in front of the edge names the client's address.
     pub client_address_header: Option<HeaderName>,
     /// Keys, cookie and lifetimes of sessions.
@@ -111,6 +113,7 @@ impl<S: Source> Reader<'_, S> {
     fn config(&mut self) -> Option<Config> {
         let public_origin = self.origin("PUBLIC_ORIGIN");
         let host_origins = self.host_origins();
+        let host_upstream = self.host_upstream(public_origin.as_ref());
         let embed = self.embed(&host_origins);
         let client_address_header = self.client_address_header();
         let session_keys = self.key_ring("SESSION_KEYS");
@@ -147,6 +150,7 @@ impl<S: Source> Reader<'_, S> {
         Some(Config {
             public_origin,
             host_origins,
+            host_upstream,
             client_address_header,
             sessions,
             bridge_url: bridge_url?,

@@ -22,8 +22,8 @@ use crate::{
 };
 
 /// URLs that are also entries of the allowed outbound hosts in `spin.toml`.
-pub(super) const SPIN_ALLOWED_HOSTS: [&str; 5] =
-    ["BRIDGE_URL", "ENTRA_AUTHORITY", "GRAPH_URL", "GITHUB_URL", "GITHUB_API_URL"];
+pub(super) const SPIN_ALLOWED_HOSTS: [&str; 6] =
+    ["BRIDGE_URL", "ENTRA_AUTHORITY", "GRAPH_URL", "GITHUB_URL", "GITHUB_API_URL", "HOST_UPSTREAM"];
 
 /// The key with all of `OUTBOUND_HOST_1` and so on, the free entries of that list. `spin.toml` joins them with spaces.
 pub(super) const OUTBOUND_HOSTS: &str = "OUTBOUND_HOSTS";
@@ -218,6 +218,17 @@ impl<S: Source> Reader<'_, S> {
         let text = self.optional("HOST_ORIGINS").unwrap_or_default();
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         parts.filter_map(|part| self.parse_origin("HOST_ORIGINS", part)).collect()
+    }
+
+    /// The site whose pages the edge serves. It is asked without any credential, so it may be on a private network.
+    pub(super) fn host_upstream(&mut self, own: Option<&Origin>) -> Option<Url> {
+        const KEY: &str = "HOST_UPSTREAM";
+        let text = self.optional(KEY)?;
+        let origin = self.parse_origin(KEY, &text)?;
+        if Some(&origin) == own {
+            return self.reject(KEY, "must not be PUBLIC_ORIGIN, which would ask itself");
+        }
+        self.url(KEY, None)
     }
 
     pub(super) fn embed(&mut self, host_origins: &[Origin]) -> Embed {

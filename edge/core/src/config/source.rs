@@ -37,9 +37,10 @@ pub enum Coordination {
 }
 
 /// Every key, for runtimes that must request each by name.
-pub const KEYS: [&str; 45] = [
+pub const KEYS: [&str; 46] = [
     "PUBLIC_ORIGIN",
     "HOST_ORIGINS",
+    "HOST_UPSTREAM",
     "CLIENT_ADDRESS_HEADER",
     "SESSION_KEYS",
     "REDIS_URL",

@@ -2,7 +2,8 @@
 
 use super::{
     asset, backchannel_logout, bff, callback, checkpoint, context::Context, deliver, disconnect, end_session, event,
-    frontchannel_logout, handoff, health, history, login, logout, own_sessions, session, stream, webhook,
+    frontchannel_logout, handoff, health, history, host_page, login, logout, own_sessions, session, shell, stream,
+    webhook,
 };
 use crate::{
     error::Error,
@@ -44,7 +45,9 @@ pub(crate) async fn run<P: Platform>(
         (Handler::Deliver, _) => Box::pin(deliver::deliver(&context, request)).await,
         (Handler::Checkpoint, _) => Box::pin(checkpoint::checkpoint(&context, request)).await,
         (Handler::Asset, _) => asset::asset(&request, context.parameter(0)),
+        (Handler::Shell, _) => shell::shell(&context, &request),
         (Handler::Page, _) => asset::page(context.config),
+        (Handler::HostPage, _) => Box::pin(host_page::pass(&context, &request)).await,
         (Handler::Healthz, _) => Ok(health::healthz()),
         (Handler::Readyz, _) => Box::pin(health::readyz(&context)).await,
         // Their rows require a session, which is checked before; refused again here.

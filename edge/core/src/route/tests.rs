@@ -55,6 +55,18 @@ fn a_row_of_another_runtime_does_not_exist_for_any_method() {
 }
 
 #[test]
+fn only_paths_that_begin_as_none_of_the_table_are_the_sites() {
+    for path in ["/", "/orders", "/orders/7", "/healthz.html", "/authors", "//assets/x", "/%61ssets/x"] {
+        assert!(is_host_page(&Method::GET, path) && is_host_page(&Method::HEAD, path), "{path}");
+        assert!(!is_host_page(&Method::POST, path), "{path}");
+    }
+    for path in ["/assets/x.js", "/auth", "/auth/x", "/bff", "/events", "/stream", "/stream/x", "/internal/x", "*", ""]
+    {
+        assert!(!is_host_page(&Method::GET, path), "{path}");
+    }
+}
+
+#[test]
 fn every_row_that_uses_the_cookie_has_csrf_protection() {
     for row in TABLE {
         let uses_cookie = row.auth != Auth::None || matches!(row.handler, Handler::Logout | Handler::Handoff);

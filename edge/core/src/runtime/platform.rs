@@ -3,6 +3,7 @@
 //! Futures need not be `Send`: both runtimes are single-threaded.
 
 use std::{
+    fmt,
     future::{Future, ready},
     rc::Rc,
     time::Duration,
@@ -22,7 +23,8 @@ use futures_util::future::LocalBoxFuture;
 use url::Url;
 
 use super::{
-    clock::Clock, copy_queue::CopyQueue, machine::Machine, random::Random, telemetry::Log, unavailable::Unavailable,
+    clock::Clock, copy_queue::CopyQueue, dependency::Dependency, machine::Machine, random::Random, telemetry::Log,
+    unavailable::Unavailable,
 };
 use crate::http::{
     body::ReadBody,
@@ -70,6 +72,29 @@ pub trait HttpClient {
     /// limit, or if the request or its response is dropped, the request is aborted so that the receiver notices: it never
     /// looks complete.
     fn send(&self, request: Outgoing<Self::Body>) -> impl Future<Output = Result<Incoming<Self::Body>, Unavailable>>;
+    /// The body of an HTML document, with more at the beginning of some elements. It is changed while it streams.
+    ///
+    /// # Errors
+    /// The runtime cannot change documents, or not this one.
+    fn insert(&self, _document: Self::Body, _insertion: Insertion) -> Result<Self::Body, Unavailable> {
+        Err(Unavailable::new(Dependency::Upstream, "HTML is not changed here"))
+    }
+}
+
+/// HTML that is put at the beginning of each element of a name.
+pub struct Insertion {
+    /// The element's name.
+    pub element: &'static str,
+    /// The attributes that the HTML depends on.
+    pub attributes: &'static [&'static str],
+    /// Makes the HTML of an element from the values of these attributes.
+    pub html: Box<dyn Fn(&[Option<String>]) -> String>,
+}
+
+impl fmt::Debug for Insertion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Insertion").field("element", &self.element).finish_non_exhaustive()
+    }
 }
 
 /// The coordinator: it holds the truth about sessions and serialises the commands on each.

@@ -110,6 +110,7 @@ closed_list! {
         SecFetchSite = "Sec-Fetch-Site is not allowed",
         ServerError = "server error",
         ServiceUnavailable = "service unavailable",
+        ServiceWorker = "the script of a service worker",
         SessionCookieExpired = "session cookie expired",
         SessionCookieNotOpened = "session cookie does not open",
         SessionEndedMeanwhile = "session ended meanwhile",

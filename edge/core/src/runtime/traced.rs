@@ -22,8 +22,8 @@ use super::{
     event_name::EventName,
     machine::Machine,
     platform::{
-        CheckpointStore, ClientDisconnect, HttpClient, KeyValueStore, Machines, OpenStream, Opened, Platform, Rate,
-        RateLimiter, StreamHub,
+        CheckpointStore, ClientDisconnect, HttpClient, Insertion, KeyValueStore, Machines, OpenStream, Opened,
+        Platform, Rate, RateLimiter, StreamHub,
     },
     random::Random,
     telemetry::{Event, Level, Line, Log, Name},
@@ -94,6 +94,10 @@ impl<P: Platform> HttpClient for Traced<'_, P> {
             .with("detail", result.as_ref().err())
             .write(self);
         result
+    }
+
+    fn insert(&self, document: P::Body, insertion: Insertion) -> Result<P::Body, Unavailable> {
+        self.platform.insert(document, insertion)
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
         clock::{Clock, millis},
         dependency::Dependency,
         machine::{self, Machine},
-        platform::{ClientDisconnect, HttpClient, KeyValueStore, Machines, OpenStream, Rate, RateLimiter},
+        platform::{ClientDisconnect, HttpClient, Insertion, KeyValueStore, Machines, OpenStream, Rate, RateLimiter},
         random::Random,
         telemetry::{Line, Log},
         unavailable::Unavailable,
@@ -308,6 +308,15 @@ impl HttpClient for InMemoryPlatform {
             incoming.body = incoming.body.delayed(&self.now_ms, millis(Duration::MAX));
         }
         Ok(incoming)
+    }
+
+    /// Knows elements without attributes only.
+    fn insert(&self, document: InMemoryBody, insertion: Insertion) -> Result<InMemoryBody, Unavailable> {
+        let begin = format!("<{}>", insertion.element);
+        let nothing = vec![None; insertion.attributes.len()];
+        let html =
+            String::from_utf8_lossy(&document.0).replace(&begin, &format!("{begin}{}", (insertion.html)(&nothing)));
+        Ok(html.into_bytes().into())
     }
 }
 

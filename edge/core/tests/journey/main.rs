@@ -25,6 +25,7 @@ mod entra;
 mod event;
 mod handoff;
 mod hole;
+mod host_page;
 mod installation;
 mod listen;
 mod login;

@@ -1,0 +1,242 @@
+//! `HOST_UPSTREAM`: a page of a site, with the widget's first state in each of its elements.
+//!
+//! The site is asked as any visitor would ask it: without a cookie, and without the user's address. Its answer sets nothing
+//! for the edge's origin, and streams through.
+
+use std::{pin::pin, time::Duration};
+
+use futures_util::future::{Either, select};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use url::Url;
+
+use super::{
+    context::Context,
+    shell::{NOT_SHARED, Shell, WIDGET, has_session_cookie},
+};
+use crate::{
+    config::Config,
+    error::Error,
+    guard,
+    http::{
+        cookie::Embed,
+        origin::Origin,
+        web::{Body, Incoming, Outgoing, Request, Response, single},
+    },
+    runtime::{
+        platform::{Insertion, Platform},
+        reason::Reason,
+    },
+};
+
+/// How long the site may take to begin its answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// What the site learns of the browser.
+const ASKED: [HeaderName; 3] = [header::ACCEPT, header::ACCEPT_LANGUAGE, header::USER_AGENT];
+/// What the browser gets of every answer.
+const PASSED: [HeaderName; 5] = [
+    header::CONTENT_TYPE,
+    header::CONTENT_LANGUAGE,
+    header::CONTENT_SECURITY_POLICY,
+    header::CACHE_CONTROL,
+    header::RETRY_AFTER,
+];
+/// Sent with the script of a service worker, which would see every later request of the edge's origin.
+const SERVICE_WORKER: HeaderName = HeaderName::from_static("service-worker");
+/// What no page of the edge's origin may do, whatever the site's own policy allows.
+const POLICY: &str = "object-src 'none'; base-uri 'self'; frame-ancestors ";
+/// The attributes that the first state depends on.
+const ATTRIBUTES: [&str; 2] = ["lang", "heading"];
+
+/// Passes an answer of the site on.
+pub(super) async fn pass<P: Platform>(
+    context: &Context<'_, P>,
+    request: &Request<P::Body>,
+) -> Result<Response<P::Body>, Error> {
+    let site = context.config.host_upstream.as_ref().ok_or(Error::NotFound)?;
+    guard::check_no_upgrade(&request.headers)?;
+    if request.headers.contains_key(SERVICE_WORKER) {
+        return Err(Error::Forbidden { reason: Reason::ServiceWorker });
+    }
+    let mut url = site.clone();
+    url.set_path(&request.path);
+    url.set_query(request.query.as_deref());
+    let mut outgoing = Outgoing::new(request.method.clone(), url, TIMEOUT).to("host page");
+    for name in ASKED {
+        if let Some(value) = single(&request.headers, &name) {
+            outgoing = outgoing.with(name, value);
+        }
+    }
+    // A document that is packed cannot be changed.
+    let sending = context.platform.send(outgoing.with(header::ACCEPT_ENCODING, "identity"));
+    let incoming = match select(pin!(sending), context.platform.client_disconnected()).await {
+        Either::Left((incoming, _)) => incoming?,
+        Either::Right(_) => return Err(Error::ClientDisconnected),
+    };
+    answer(context, request, site, incoming)
+}
+
+fn answer<P: Platform>(
+    context: &Context<'_, P>,
+    request: &Request<P::Body>,
+    site: &Url,
+    incoming: Incoming<P::Body>,
+) -> Result<Response<P::Body>, Error> {
+    let Incoming { status, headers: from, body } = incoming;
+    if status.is_informational() || from.contains_key(header::CONTENT_ENCODING) {
+        return Err(Error::BadGateway { reason: Reason::UpstreamStatus });
+    }
+    let mut headers = HeaderMap::new();
+    for name in PASSED {
+        for value in from.get_all(&name) {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+    if status.is_redirection()
+        && let Some(address) = single(&from, &header::LOCATION).and_then(|to| redirect(site, &request.path, to))
+        && let Ok(address) = HeaderValue::from_str(&address)
+    {
+        headers.insert(header::LOCATION, address);
+    }
+    if let Ok(policy) = HeaderValue::from_str(&format!("{POLICY}{}", ancestors(context.config))) {
+        headers.append(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    if has_session_cookie(&request.headers) {
+        headers.insert(header::CACHE_CONTROL, const { HeaderValue::from_static(NOT_SHARED) });
+    }
+    let is_empty =
+        request.method == Method::HEAD || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let body = match is_empty {
+        true => Body::Empty,
+        false if is_html(&from) => Body::Native(with_first_state(context, request, body)?),
+        false => Body::Native(body),
+    };
+    Ok(Response { status, headers, body })
+}
+
+/// The document with the first state in each element of the widget.
+fn with_first_state<P: Platform>(
+    context: &Context<'_, P>,
+    request: &Request<P::Body>,
+    document: P::Body,
+) -> Result<P::Body, Error> {
+    let page = match &request.query {
+        Some(query) => format!("{}?{query}", request.path),
+        None => request.path.clone(),
+    };
+    let Some(shell) = Shell::new(context, &request.headers, Some(&page)) else { return Ok(document) };
+    let html = move |values: &[Option<String>]| {
+        let value = |at: usize| values.get(at).and_then(|value| value.as_deref()).map(decoded);
+        shell.render(value(0).as_deref(), value(1).as_deref())
+    };
+    let insertion = Insertion { element: WIDGET, attributes: &ATTRIBUTES, html: Box::new(html) };
+    Ok(context.platform.insert(document, insertion)?)
+}
+
+/// The text that an attribute's value means. Runtimes give it as it is written. Names of characters that nobody has to use
+/// stay as they are.
+fn decoded(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    let mut rest = value;
+    while let Some((before, after)) = rest.split_once('&') {
+        text.push_str(before);
+        let reference = after.split_once(';').and_then(|(name, after)| Some((character(name)?, after)));
+        let (character, after) = reference.unwrap_or(('&', after));
+        text.push(character);
+        rest = after;
+    }
+    text + rest
+}
+
+/// The character of a reference such as `amp`, `#39` and `#x27`.
+fn character(name: &str) -> Option<char> {
+    match name {
+        "amp" => Some('&'),
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "quot" => Some('"'),
+        "apos" => Some('\''),
+        _ => {
+            let number = name.strip_prefix('#')?;
+            let hexadecimal = number.strip_prefix(['x', 'X']).map(|digits| u32::from_str_radix(digits, 16));
+            char::from_u32(hexadecimal.unwrap_or_else(|| number.parse()).ok()?)
+        }
+    }
+}
+
+fn is_html(headers: &HeaderMap) -> bool {
+    let is_html =
+        |value: &str| value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/html"));
+    single(headers, &header::CONTENT_TYPE).is_some_and(is_html)
+}
+
+/// Where a redirect leads. One within the site stays within the edge's origin.
+fn redirect(site: &Url, path: &str, to: &str) -> Option<String> {
+    let from = site.join(path).ok()?;
+    let to = from.join(to).ok()?;
+    if !matches!(to.scheme(), "http" | "https") {
+        return None;
+    }
+    if to.origin() != site.origin() {
+        return Some(to.into());
+    }
+    // Two slashes would be another host.
+    let address = &to[url::Position::BeforePath..];
+    Some(format!("/{}", address.trim_start_matches('/')))
+}
+
+/// The pages that may frame this one: it has the widget, whose clicks could be hijacked (S88).
+fn ancestors(config: &Config) -> String {
+    match config.sessions.embed {
+        Embed::SameSite => "'none'".to_owned(),
+        Embed::CrossSite => config.host_origins.iter().map(Origin::as_str).collect::<Vec<_>>().join(" "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirects_within_the_site_stay_at_the_edge() {
+        let site = Url::parse("https://site.example").unwrap();
+        for (to, expected) in [
+            ("/b?c=1#d", Some("/b?c=1#d")),
+            ("b", Some("/a/b")),
+            ("https://site.example/b", Some("/b")),
+            ("https://site.example//evil.example/", Some("/evil.example/")),
+            ("//other.example/b", Some("https://other.example/b")),
+            ("http://site.example/b", Some("http://site.example/b")),
+            ("javascript:alert(1)", None),
+            ("https://[", None),
+        ] {
+            assert_eq!(redirect(&site, "/a/x", to).as_deref(), expected, "{to}");
+        }
+    }
+
+    #[test]
+    fn attributes_mean_what_browsers_read() {
+        for (value, text) in [
+            ("Tom &amp; Jerry", "Tom & Jerry"),
+            ("&lt;b&gt; &quot;&apos;&#39;&#x27;", "<b> \"'''"),
+            ("&amp;lt; &nope; & &#xd800; &#; a&b;c &amp", "&lt; &nope; & &#xd800; &#; a&b;c &amp"),
+            ("", ""),
+        ] {
+            assert_eq!(decoded(value), text, "{value}");
+        }
+    }
+
+    #[test]
+    fn only_html_is_changed() {
+        for (kind, expected) in [
+            ("text/html", true),
+            ("Text/HTML; charset=utf-8", true),
+            ("text/html+x", false),
+            ("application/xhtml+xml", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(kind))]);
+            assert_eq!(is_html(&headers), expected, "{kind}");
+        }
+        assert!(!is_html(&HeaderMap::new()));
+    }
+}
