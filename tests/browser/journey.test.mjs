@@ -6,19 +6,10 @@ import { join } from 'node:path';
 import { before, test } from 'node:test';
 
 import { afterAll } from '../support/after-all.mjs';
-import { Kafka } from '../support/kafka.mjs';
 import { leaks, secretValues } from '../support/leak.mjs';
-import { startStack } from '../support/stack.mjs';
 import { NetworkRecorder, launch, sessionOf, storageOf } from './chromium.mjs';
+import { github, graph, kafka, stack } from './product.mjs';
 
-const { stack, github, graph } = await startStack(
-  ['kafka', 'redis', 'emulators', 'edge', 'bridge', 'assistant', 'host'],
-  {},
-  undefined,
-  '',
-  { answers: 40, lines: 20, values: 10 },
-);
-const kafka = new Kafka(stack.brokers);
 const pictures = process.env.CAUSEWAY_PICTURES ?? join(stack.state, 'pictures');
 mkdirSync(pictures, { recursive: true });
 
