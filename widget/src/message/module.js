@@ -17,8 +17,6 @@ import { createUnread } from './unread.js';
  * @typedef {ReturnType<typeof createExtras>} Extras
  */
 
-/** Forms are loaded when the first one arrives. */
-
 /** @type {CSSStyleSheet | undefined} */
 let sheet;
 
