@@ -14,6 +14,9 @@ import { faultsOf, mapFaultsOf } from './bundle-check.mjs';
 
 const MAX_GZIP_BYTES = 10_000;
 const MAX_FORM_GZIP_BYTES = 16_000;
+const MAX_MESSAGE_GZIP_BYTES = 9_500;
+/** Each is a bundle of its own. */
+const LANGUAGES = ['ar', 'de', 'es', 'fr', 'hi', 'it', 'ja', 'ko', 'pt', 'ru', 'zh'];
 /** Properties of the widget's own modules, besides those with its prefixes: no page, browser or response knows them. */
 const OWN_PROPERTIES = [
   'accept',
@@ -26,6 +29,7 @@ const OWN_PROPERTIES = [
   'channels',
   'check',
   'client',
+  'clock',
   'composer',
   'connect',
   'content',
@@ -116,6 +120,20 @@ const BUNDLES = [
   { name: 'tabs.js', entry: 'src/client/tabs.js', options: { format: 'esm' } },
   { name: 'arrival.js', entry: 'src/client/arrival.js', options: { format: 'esm' } },
   { name: 'departure.js', entry: 'src/client/departure.js', options: { format: 'esm' } },
+  { name: 'launcher.js', entry: 'src/launcher/module.js', options: { format: 'esm' } },
+  { name: 'adapt.js', entry: 'src/adapt.js', options: { format: 'esm' } },
+  ...LANGUAGES.map((code) => ({
+    name: `language-${code}.js`,
+    entry: `src/language/${code}.js`,
+    options: { format: /** @type {const} */ ('esm') },
+  })),
+  // Loaded when the first message arrives.
+  {
+    name: 'message.js',
+    entry: 'src/message/module.js',
+    options: { format: 'esm' },
+    maxGzipBytes: MAX_MESSAGE_GZIP_BYTES,
+  },
   // Loaded when the first form arrives.
   {
     name: 'form.js',

@@ -1,29 +1,67 @@
-// After a gap: asks the edge for the channel's latest events, and puts those that are missing in their places. Loaded
-// when there is a gap, which is rare. A bundle of its own, so names of what it gets are not shortened.
+// Asks the edge for the channel's earlier events, and puts them in their places: those that are missing after a gap, or
+// those before all that is shown. Loaded when either is needed. A bundle of its own, so names of what it gets and gives
+// are not shortened.
 
 import { createRequest } from './client/request.js';
 
 /** @typedef {import('./conversation.js').Message} Message */
 
 const MAX_EVENTS = 200;
+/** What the conversation keeps. More would push out what is newer. */
+const MAX_MESSAGES = 10_000;
 
 /**
  * @param {string} origin of the edge
  * @param {string} channel
  * @param {string | undefined} user id of the one whose conversation this is
- * @param {() => Promise<import('./client/types.js').SessionInfo | undefined>} ask asks the edge who is signed in
+ * @param {() => Promise<import('./client/types.js').SessionInfo | undefined>} check asks the edge who is signed in
  * @param {(event: unknown, now: number) => unknown} record
  * @param {() => readonly Message[]} all the messages, which are sorted in place
+ * @param {string} [before] position that the events end at, empty for the newest; without it, the gap is filled
+ * @returns {Promise<{ before: string | null, isNew: boolean }>} position of the events before these; null: there are
+ *   none. And whether there are messages that were not shown
  */
-export async function fillGap(origin, channel, user, ask, record, all) {
-  const path = `/events/${encodeURIComponent(channel)}/history?limit=${MAX_EVENTS}`;
-  const response = await createRequest(origin)(path).catch(() => undefined);
-  if (!response?.ok) return;
+export async function ask(origin, channel, user, check, record, all, before) {
+  const query = new URLSearchParams({ limit: String(MAX_EVENTS), ...(before && { before }) });
+  const path = `/events/${encodeURIComponent(channel)}/history?${query}`;
+  const response = await createRequest(origin)(path);
+  if (!response.ok) throw new Error(`history: ${response.status}`);
   /** @type {import('./client/client.js').HistoryPage} */
-  const { events, complete } = await response.json();
+  const page = await response.json();
   // Another user may have signed in, and these be theirs.
-  if ((await ask())?.user?.id !== user) return;
-  insert(events, complete, record, /** @type {() => Message[]} */ (all));
+  if ((await check())?.user?.id !== user) return { before: null, isNew: false };
+  const messages = /** @type {() => Message[]} */ (all);
+  if (before === undefined) {
+    insert(page.events, page.complete, record, messages);
+    return { before: null, isNew: false };
+  }
+  // There is no room for more.
+  if (all().length + page.events.length > MAX_MESSAGES) return { before: null, isNew: false };
+  return { before: page.before, isNew: insertOlder(page.events, record, messages) };
+}
+
+/** What was deleted in each conversation: older pages may have it. @type {WeakMap<object, Set<unknown>>} */
+const deletions = new WeakMap();
+
+/**
+ * Pages come one before the other, so each deletion is seen before what it deletes.
+ * @param {import('./client/feed.js').CausewayEvent[]} events
+ * @param {(event: unknown, now: number) => unknown} record
+ * @param {() => Message[]} all
+ * @returns {boolean} whether any was not there
+ */
+export function insertOlder(events, record, all) {
+  const { length } = all();
+  const deleted = deletions.get(all) ?? new Set();
+  deletions.set(all, deleted);
+  const kept = events.toReversed().filter(({ type, echo, id, data }) => {
+    const named = Object(data).id;
+    if (type === 'delete' && !echo) deleted.add(named);
+    return !deleted.has((!echo && named) || id);
+  });
+  for (const event of kept.reverse()) record(event, Date.now());
+  all().sort((a, b) => placeOf(a) - placeOf(b));
+  return all().length > length;
 }
 
 /**

@@ -51,6 +51,8 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     retry: (key) => submit(conversation.take(key)),
     cancel,
     onForm: ({ type, data }) => client.send(channel, type, data),
+    older: catchUp,
+    place: `${client.origin} ${channel}`,
     signOut: () =>
       void client
         .logout(/** @type {any} */ (root.host).popup)
@@ -88,10 +90,13 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     view.showMessages(conversation.all());
   }
 
-  async function catchUp() {
-    const { fillGap } = await load('./catch-up.js', () => import('./catch-up.js'));
-    await fillGap(client.origin, channel, known?.user?.id, client.check, conversation.record, conversation.all);
+  /** @param {string} [before] position that earlier messages end at; otherwise what is missing in the gap is asked for */
+  async function catchUp(before) {
+    const { ask } = await load('./catch-up.js', () => import('./catch-up.js'));
+    const { record, all } = conversation;
+    const answer = await ask(client.origin, channel, known?.user?.id, client.check, record, all, before);
     apply(() => {});
+    return answer;
   }
 
   function showStatus() {

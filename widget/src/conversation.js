@@ -21,9 +21,13 @@
  * @property {unknown} [form] definition of a form that the user is asked to fill in
  * @property {unknown} [answer] the data of the event with which some page of the user has answered it; with the promise
  *   `sent` if it is still being sent
+ * @property {unknown} [attachments] list of files to link to
+ * @property {number} [change] number of the latest change; no two changes have the same
  */
 
-const MAX_MESSAGES = 500;
+const MAX_MESSAGES = 10_000;
+/** Id of the message that only says that an answer is on its way. No other can have it. */
+const TYPING = '\0';
 /** How far the clocks of the browser and of the edge may differ. */
 const MAX_SKEW_MS = 60_000;
 
@@ -34,6 +38,17 @@ export function createConversation() {
   const byId = new Map();
   /** Next sequence number of each unfinished message. @type {Map<Message, number>} */
   const nextSeqs = new Map();
+  let changes = 0;
+
+  /**
+   * Numbers each change, so that what shows the messages need not compare them.
+   * @param {Message} message
+   * @param {Partial<Message>} values
+   */
+  function change(message, values) {
+    changes += 1;
+    return Object.assign(message, values, { change: changes });
+  }
 
   /** Answers that are being sent, by the id of a form that is still to come. @type {Map<unknown, unknown>} */
   const early = new Map();
@@ -46,17 +61,25 @@ export function createConversation() {
    * @param {Message} message
    */
   function insert(message) {
-    const rest = messages.filter((other) => other !== message);
-    const index = rest.findIndex(isUnconfirmed);
-    rest.splice(index < 0 ? rest.length : index, 0, message);
-    messages = rest;
-    const oldest = rest[0];
-    if (rest.length > MAX_MESSAGES && oldest && !isUnconfirmed(oldest)) remove(oldest);
+    takeOut(message);
+    let index = messages.length;
+    // From the end, since there may be thousands. Accepted ones may be among those that are not.
+    for (let i = index - 1, other; (other = messages[i]) && other.state !== 'done' && !nextSeqs.has(other); i -= 1)
+      if (isUnconfirmed(other)) index = i;
+    messages.splice(index, 0, message);
+    const [oldest] = messages;
+    if (messages.length > MAX_MESSAGES && oldest && !isUnconfirmed(oldest)) remove(oldest);
+  }
+
+  /** @param {Message} message */
+  function takeOut(message) {
+    const index = messages.indexOf(message);
+    if (index >= 0) messages.splice(index, 1);
   }
 
   /** @param {Message} message */
   function remove(message) {
-    messages = messages.filter((other) => other !== message);
+    takeOut(message);
     nextSeqs.delete(message);
     if (message.id !== null) byId.delete(message.id);
   }
@@ -67,8 +90,9 @@ export function createConversation() {
    * @param {string} text
    * @param {number} time
    * @param {unknown} form
+   * @param {unknown} attachments
    */
-  function addMessage(id, role, text, time, form) {
+  function addMessage(id, role, text, time, form, attachments) {
     let message = byId.get(id);
     if (!message && role === 'user') {
       // The echo may overtake the response to the POST, which carries the id.
@@ -76,8 +100,10 @@ export function createConversation() {
         (other) => other.state === 'sending' && other.text === text && time > other.time - MAX_SKEW_MS,
       );
     }
+    /** @type {Omit<Message, 'key'>} */
+    const values = { id, role, text, state: 'done', time, form, attachments };
     if (!message) {
-      message = { key: id, id, role, text, state: 'done', time, form, answer: early.get(id) };
+      message = change({ key: id, ...values, answer: early.get(id) }, {});
       byId.set(id, message);
       insert(message);
       return message;
@@ -85,7 +111,7 @@ export function createConversation() {
     const wasIncomplete = message.state !== 'done';
     const wasOwn = wasIncomplete && !nextSeqs.has(message);
     nextSeqs.delete(message);
-    byId.set(id, Object.assign(message, { id, role, text, time, form, state: 'done' }));
+    byId.set(id, change(message, values));
     if (wasOwn) insert(message);
     return wasIncomplete ? message : undefined;
   }
@@ -107,8 +133,7 @@ export function createConversation() {
     const next = nextSeqs.get(message);
     // The message is complete already, or the delta is a repeat.
     if (next === undefined || seq < next) return;
-    message.state = 'streaming';
-    message.text += seq > next ? `…${text}` : text;
+    change(message, { state: 'streaming', text: message.text + (seq > next ? `…${text}` : text) });
     nextSeqs.set(message, seq + 1);
   }
 
@@ -136,7 +161,7 @@ export function createConversation() {
      * @param {number} now
      */
     post(key, text, now) {
-      messages.push({ key, id: null, role: 'user', text, state: 'sending', time: now });
+      messages.push(change({ key, id: null, role: 'user', text, state: 'sending', time: now }, {}));
     },
 
     /**
@@ -150,15 +175,13 @@ export function createConversation() {
       if (message.id !== null) {
         // The echo of an equal text from another tab was mistaken for this message's. Its own echo is still to come.
         if (byId.has(id)) return;
-        const own = /** @type {Message} */ ({ ...message, key: `${key}:${id}`, id, state: 'sent' });
+        const own = change({ ...message }, { key: `${key}:${id}`, id, state: 'sent' });
         byId.set(id, own);
         insert(own);
       } else if (byId.has(id)) {
         remove(message);
       } else {
-        message.id = id;
-        message.state = 'sent';
-        byId.set(id, message);
+        byId.set(id, change(message, { id, state: 'sent' }));
       }
     },
 
@@ -174,8 +197,7 @@ export function createConversation() {
         message = { ...message, key: `${key}:own`, id: null };
         messages.push(message);
       }
-      message.state = 'failed';
-      message.problem = problem;
+      change(message, { state: 'failed', problem });
     },
 
     /**
@@ -197,12 +219,12 @@ export function createConversation() {
     markGap(now) {
       const last = messages.findLast((message) => !isUnconfirmed(message));
       if (last?.role === 'gap') return;
-      insert({ key: crypto.randomUUID(), id: null, role: 'gap', text: '', state: 'done', time: now });
+      insert(change({ key: crypto.randomUUID(), id: null, role: 'gap', text: '', state: 'done', time: now }, {}));
     },
 
     /** Marks unfinished messages as interrupted, after a long time without a delta. A later delta resumes them. */
     stall() {
-      for (const message of nextSeqs.keys()) message.state = 'stalled';
+      for (const message of nextSeqs.keys()) change(message, { state: 'stalled' });
     },
 
     /**
@@ -214,23 +236,25 @@ export function createConversation() {
     record(event, now) {
       // A record may hold anything. For a value that is not an object, all of these are undefined.
       const { echo, id: eventId, type, time, data } = Object(event);
-      const { id: messageId, form, text = form && '', seq, role, sent } = Object(data);
-      if (type === 'delete' && !echo) {
-        const deleted = byId.get(messageId);
-        if (deleted) remove(deleted);
-      }
-      if (echo && type === 'form') {
+      const { id: messageId, form, attachments, text = (form || attachments) && '', seq, role, sent } = Object(data);
+      const timeMs = Date.parse(time) || now;
+      if (!echo) {
+        // Whatever the backend says ends what it was typing.
+        for (const gone of [byId.get(TYPING), type === 'delete' && byId.get(messageId)]) if (gone) remove(gone);
+        // Replayed, it is over.
+        if (type === 'typing' && now - timeMs < MAX_SKEW_MS) addDelta(TYPING, 0, '', timeMs);
+      } else if (type === 'form') {
         const asked = byId.get(form);
-        if (asked) asked.answer = data;
+        if (asked) change(asked, { answer: data });
         // Only this page's own answers have a promise.
         else if (sent?.then) early.set(form, data);
       }
       // An echo holds what some page of the user sent. Its id is the one that the page was answered with.
       const id = !echo && isId(messageId) ? messageId : eventId;
       if (!isId(id) || typeof text !== 'string') return undefined;
-      const timeMs = Date.parse(time) || now;
       if (type === 'message' || (type === 'form' && form && !echo)) {
-        return addMessage(id, echo || role === 'user' ? 'user' : 'assistant', text, timeMs, !echo && form);
+        const author = echo || role === 'user' ? 'user' : 'assistant';
+        return addMessage(id, author, text, timeMs, !echo && form, attachments);
       }
       if (type === 'delta' && !echo && Number.isSafeInteger(seq) && seq >= 0) addDelta(id, seq, text, timeMs);
       return undefined;

@@ -2,6 +2,7 @@
 /* global BUILD_ID */
 
 import { createChat } from './chat.js';
+import { load } from './client/bundle.js';
 import { createCore } from './client/core.js';
 import { createRequest } from './client/request.js';
 import { STRINGS } from './strings.js';
@@ -18,6 +19,8 @@ export let moduleUrl;
 export let tag = 'chat-widget';
 /** All widgets of a page share the stream of their edge. @type {Map<string, import('./client/core.js').Core>} */
 const clients = new Map();
+/** The texts in other languages than English that are loaded. @type {Record<string, object>} */
+const translations = {};
 // Imported on a server, the module does nothing.
 const Base = globalThis.HTMLElement ?? class {};
 
@@ -29,17 +32,22 @@ const Base = globalThis.HTMLElement ?? class {};
  *   edge       origin of the edge; default: the origin this module was loaded from
  *   channel    channel that messages are posted to; default `chat`
  *   heading    title of the widget; default `strings.heading`
- *   lang       language of times and days; default: the document's
+ *   lang       language of texts, times and days; default: the document's, or else the browser's
  *   popup      sign in in a window of its own, and never leave this page
+ *   compact    a button in the corner of the page, which opens the chat
+ *   open       with `compact`: whether the chat is open. The widget sets and removes it, and so may the page
+ *   deletable  users may ask the backend to delete what they have written
  *
  * Properties (may be set before the element is defined, and at any time)
- *   strings    replacements for any of the texts in strings.js
+ *   strings    replacements for any of the texts in strings.js, in any language
  *   edge, channel, heading, popup    as the attributes
  *   status     read-only: connecting | online | reconnecting | offline | signed-out | ended
  *
  * Events (bubble, cross shadow boundaries)
  *   chat-status    detail: { status }
  *   chat-message   detail: { id, role, text }; a complete message arrived, history included
+ *   chat-unread    detail: { count }; how many messages the user has not seen
+ *   chat-toggle    detail: { open }; a compact chat was opened or closed
  *
  * Methods
  *   focus()    to the text field
@@ -47,8 +55,9 @@ const Base = globalThis.HTMLElement ?? class {};
  * States: `:state(connecting)`, `:state(online)` and so on, one at a time
  *
  * Parts: shell, header, mark, heading, status, name, sign-out, log, messages, message, user, assistant, bubble, meta,
- *   retry, cancel, gap, latest, note, composer, input, send, sign-in, sign-in-link, other-account; form/module.js has
- *   those of forms
+ *   retry, cancel, gap, note, composer, input, send, sign-in, sign-in-link, other-account; of messages: day, unread,
+ *   latest, older, actions, copy-message, delete-message, code, copy, table, quote, link, attachments, attachment;
+ *   compact: launcher, badge, close; form/module.js has those of forms
  *
  * Custom properties
  *   --chat-accent, --chat-on-accent     own messages, buttons
@@ -56,14 +65,16 @@ const Base = globalThis.HTMLElement ?? class {};
  *   --chat-text, --chat-muted           text; secondary text
  *   --chat-border, --chat-radius, --chat-shadow
  *   --chat-font, --chat-font-size       default: the browser's own size
+ *   --chat-mono                         font of code
  *   --chat-height                       default: the parent's height if it has one, else --chat-min-height
  *   --chat-min-height                   default 480px
+ *   --chat-width, --chat-offset, --chat-layer    compact: width of the open chat, distance from the corner, z-index
  * Colours follow `color-scheme`: set `chat-widget { color-scheme: light }` on a page that is never dark.
  *
  * Slots: none. The widget shows the stream's content only, none of the page's.
  */
 export class ChatWidget extends Base {
-  static observedAttributes = [...REFLECTED, 'lang'];
+  static observedAttributes = [...REFLECTED, 'lang', 'compact'];
   /** Tells whether a class of the same name is this one. The build puts it in. */
   static build = BUILD_ID;
 
@@ -131,9 +142,22 @@ export class ChatWidget extends Base {
   /** Applies the options to what is there. Only another edge or channel is another chat. */
   #apply() {
     if (!this.isConnected) return;
-    const strings = { ...STRINGS, ...this.#strings };
+    const language = this.lang || document.documentElement.lang || `${navigator.languages[0]}`;
+    if (this.hasAttribute('compact') || !/^en(?![a-z])/i.test(language))
+      load('./adapt.js', () => import('./adapt.js'))
+        .then(({ adapt }) => adapt(this, language, this.#strings))
+        .then(
+          (translation) => {
+            if (translations[language] === translation) return;
+            translations[language] = translation;
+            this.#apply();
+          },
+          // The next change of an option tries again.
+          () => {},
+        );
+    const strings = { ...STRINGS, ...translations[language], ...this.#strings };
     strings.heading = this.getAttribute('heading') ?? strings.heading;
-    this.#texts.update(strings, this.lang || document.documentElement.lang);
+    this.#texts.update(strings, language);
     const edge = edgeOrigin(this.getAttribute('edge'));
     const channel = this.getAttribute('channel') || 'chat';
     const options = `${edge} ${channel}`;

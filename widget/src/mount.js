@@ -6,7 +6,7 @@ import { moduleUrl, tag } from './element.js';
  * Adds the widget to an element of the page.
  *
  * @param {Element} parent usually a `div`; its other children stay
- * @param {{ edge?: string, channel?: string, heading?: string, lang?: string, popup?: boolean,
+ * @param {{ edge?: string, channel?: string, heading?: string, lang?: string, popup?: boolean, compact?: boolean,
  * strings?: Partial<import('./strings.js').Strings> }} [options]
  * @returns {() => void} removes the widget and ends its connections; safe to call again
  */

@@ -1,7 +1,9 @@
-// The texts of the widget, besides those about accounts (sign-in-strings.js). A page replaces any of them through
-// `strings`. `{…}` are placeholders.
+// The texts of the widget in English, besides those of what is loaded on demand. A page replaces any of them through
+// `strings`. `{…}` are placeholders. The folder language has them in other languages.
 
 export const STRINGS = {
+  // Of the text: `ltr`, `rtl`, or empty for the page's.
+  direction: '',
   heading: 'Chat',
   connecting: 'Connecting…',
   online: 'Online',
@@ -28,12 +30,15 @@ export const STRINGS = {
   gap: 'Older messages may be missing',
   you: 'You',
   assistant: 'Assistant',
-  latest: 'Jump to latest',
 };
 
 /**
- * @typedef {typeof STRINGS & Partial<typeof import('./sign-in-strings.js').SIGN_IN_STRINGS> &
- * Partial<import('./form/strings.js').FormStrings>} Strings
+ * @typedef {typeof import('./sign-in-strings.js').SIGN_IN_STRINGS
+ *   & typeof import('./message/strings.js').MESSAGE_STRINGS
+ *   & typeof import('./launcher/strings.js').LAUNCHER_STRINGS
+ *   & typeof import('./form/strings.js').FORM_STRINGS} OtherStrings texts of what is loaded on demand
+ *
+ * @typedef {typeof STRINGS & Partial<OtherStrings>} Strings
  */
 
 /**

@@ -14,6 +14,8 @@ export function createTexts() {
     strings: STRINGS,
     /** Undefined: that of the browser. @type {string | undefined} */
     language: undefined,
+    /** Writes times of day. @type {Intl.DateTimeFormat | undefined} */
+    clock: undefined,
     /** Grows whenever texts change. */
     version: 0,
 
@@ -41,6 +43,7 @@ export function createTexts() {
     update(strings, language) {
       texts.strings = strings;
       texts.language = localeOf(language);
+      texts.clock = new Intl.DateTimeFormat(texts.language, { timeStyle: 'short' });
       texts.version += 1;
       for (const apply of bound) apply();
     },

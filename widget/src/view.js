@@ -13,6 +13,8 @@ import { createMessageList } from './message-list.js';
  * @property {(key: string) => void} cancel a message that waits
  * @property {() => void} signOut
  * @property {(event: { type: string, data: unknown }) => Promise<unknown>} onForm a form was filled in
+ * @property {(before: string) => Promise<{ before: string | null, isNew: boolean }>} older asks for earlier messages
+ * @property {string} place of the conversation: edge and channel
  */
 
 /**
@@ -44,6 +46,7 @@ export function createView(root, texts, actions) {
     signOut,
   );
   const shell = element('section', { part: 'shell' }, header, list.body, note, composer.bar, panel, announcer.region);
+  texts.bind(shell, 'direction', 'dir');
   root.replaceChildren(texts.bind(shell, 'heading', 'aria-label'));
   arrange(false, false);
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { insert } from '../src/catch-up.js';
+import { insert, insertOlder } from '../src/catch-up.js';
 import { createConversation } from '../src/conversation.js';
 
 /** @param {number} minute @param {string} [text] */
@@ -71,4 +71,35 @@ test('a gap that is trimmed meanwhile takes no other message with it', () => {
   fill([2, 3, 4]);
   assert.equal(texts().at(-1), 'unsent');
   assert.ok(texts().includes('n498'));
+});
+
+test('earlier messages that were deleted later do not come back', () => {
+  const { conversation, texts } = conversationOf([], []);
+  const all = () => /** @type {any} */ (conversation.all());
+  const deletion = { ...event(8), type: 'delete', data: { id: 'e3' } };
+  insertOlder([event(7), /** @type {any} */ (deletion)], conversation.record, all);
+  insertOlder([event(3), event(4)], conversation.record, all);
+  assert.deepEqual(
+    texts().filter((text) => text !== '…'),
+    ['m4', 'm7'],
+  );
+});
+
+test('earlier messages come before those that are shown, each once', () => {
+  const { conversation, texts } = conversationOf([], []);
+  for (const minute of [5, 6]) conversation.record(event(minute), 0);
+  conversation.post('k', 'unsent', 0);
+  const older = (/** @type {number[]} */ minutes) =>
+    insertOlder(
+      minutes.map((minute) => event(minute)),
+      conversation.record,
+      () => /** @type {any} */ (conversation.all()),
+    );
+  assert.equal(older([5, 6]), false);
+  assert.equal(older([3, 4, 5]), true);
+  assert.equal(older([1, 2]), true);
+  assert.deepEqual(
+    texts().filter((text) => text !== '…'),
+    ['m1', 'm2', 'm3', 'm4', 'm5', 'm6', 'unsent'],
+  );
 });

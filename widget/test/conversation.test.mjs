@@ -278,9 +278,44 @@ describe('the stream', () => {
     assert.equal(conversation.all()[0]?.id, `e${offset}`);
   });
 
-  test('keeps at most 500 messages', () => {
-    for (let i = 0; i < 1_200; i += 1) receive('message', { id: `m${i}`, text: String(i) });
-    assert.equal(conversation.all().length, 500);
-    assert.equal(conversation.all().at(-1)?.text, '1199');
+  test('says that an answer is on its way, until the backend says something else', () => {
+    const typing = (/** @type {number} */ ageMs, /** @type {boolean} */ echo = false) =>
+      conversation.record({ id: 't', type: 'typing', time: TIME, echo, data: {} }, Date.parse(TIME) + ageMs);
+    typing(0);
+    typing(0);
+    receiveEcho('in-1', { text: 'hi' });
+    assert.deepEqual(transcript(), ['assistant streaming: ', 'user done: hi']);
+    receive('delta', { id: 'a', seq: 0, text: 'Hel' });
+    assert.deepEqual(transcript(), ['user done: hi', 'assistant streaming: Hel']);
+    typing(3_600_000);
+    typing(0, true);
+    assert.equal(transcript().length, 2, 'neither an old one nor one of a page counts');
+  });
+
+  test('brings attachments, with or without a text', () => {
+    const attachments = [{ name: 'Bill.pdf', url: 'https://files.example/1' }];
+    receive('message', { text: 'Here it is', attachments });
+    receive('message', { attachments });
+    receiveEcho('in-1', { text: 'mine', attachments });
+    assert.deepEqual(transcript(), ['assistant done: Here it is', 'assistant done: ', 'user done: mine']);
+    for (const message of conversation.all()) assert.equal(message.attachments, attachments);
+  });
+
+  test('numbers each change anew, and nothing else', () => {
+    const changes = () => conversation.all().map(({ change }) => change);
+    receive('message', { id: 'a', text: 'one' });
+    receive('delta', { id: 'b', seq: 0, text: 'tw' });
+    const before = changes();
+    receive('delta', { id: 'b', seq: 1, text: 'o' });
+    receive('delta', { id: 'b', seq: 1, text: 'o' });
+    assert.equal(changes()[0], before[0]);
+    assert.notEqual(changes()[1], before[1]);
+    assert.equal(new Set([...before, ...changes()]).size, 3);
+  });
+
+  test('keeps at most 10 000 messages', () => {
+    for (let i = 0; i < 10_200; i += 1) receive('message', { id: `m${i}`, text: String(i) });
+    assert.equal(conversation.all().length, 10_000);
+    assert.equal(conversation.all().at(-1)?.text, '10199');
   });
 });

@@ -117,10 +117,11 @@ export class StubEdge {
    * @param {unknown} data
    * @param {string} [id]
    * @param {true} [echo] whether it is what the user sent
+   * @param {string} [time]
    */
-  publish(type, data, id = `event-${this.#offset}`, echo) {
+  publish(type, data, id = `event-${this.#offset}`, echo, time = new Date().toISOString()) {
     const cursor = `v1.1.0.${(this.#offset += 1)}`;
-    const event = JSON.stringify({ id, type, time: new Date().toISOString(), echo, data });
+    const event = JSON.stringify({ id, type, time, echo, data });
     const record = { id: cursor, frame: `id: ${cursor}\ndata: ${event}\n\n` };
     this.history.push(record);
     this.write(record.frame);

@@ -28,7 +28,7 @@ export function useWidgetPage() {
   return widget;
 }
 
-class WidgetPage {
+export class WidgetPage {
   edge = new StubEdge();
   edgeOrigin = '';
   hostOrigin = '';
@@ -76,11 +76,13 @@ class WidgetPage {
     await rm(this.dist, { recursive: true, force: true });
   }
 
-  async newPage() {
+  /** @param {import('playwright-core').BrowserContextOptions} [options] */
+  async newPage(options) {
     assert.ok(this.#browser);
     this.edge.reset();
     this.#errors = [];
-    this.#context = await this.#browser.newContext({ locale: 'en-GB', viewport: { width: 1280, height: 860 } });
+    const viewport = { width: 1280, height: 860 };
+    this.#context = await this.#browser.newContext({ locale: 'en-GB', viewport, ...options });
     this.#context.setDefaultTimeout(TIMEOUT_MS);
     this.#page = await this.#context.newPage();
     this.#page.on('pageerror', (error) => this.#errors.push(String(error)));

@@ -2,6 +2,7 @@
 
 import { keepTyping } from '../composer.js';
 import { element } from '../dom.js';
+import { plural } from '../plural.js';
 import { fill } from '../strings.js';
 import { parseForm } from './definition.js';
 import { Field, notices } from './field.js';
@@ -336,8 +337,7 @@ export class FormView {
 
   /** @param {number} count of answers that are wrong */
   #sayCount(count) {
-    const { formCheck, formCheckOne } = this.#strings;
-    this.#say(count === 0 ? '' : count === 1 ? formCheckOne : fill(formCheck, { count: String(count) }), true);
+    this.#say(count === 0 ? '' : plural(this.#strings, 'formCheck', count, this.#locale), true);
   }
 
   /**
@@ -362,7 +362,7 @@ function createSheet() {
  */
 function pickStrings(strings) {
   const entries = Object.entries(record(strings)).filter(
-    ([name, text]) => name in FORM_STRINGS && typeof text === 'string',
+    ([name, text]) => name.startsWith('form') && typeof text === 'string',
   );
   return Object.fromEntries(entries);
 }

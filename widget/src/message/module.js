@@ -1,0 +1,194 @@
+// The bundle `message.js`: what a message has besides plain text. Loaded when the first message arrives. Until then, and
+// if that fails, messages are plain text. A bundle of its own, so names of what it gets and gives are not shortened.
+
+import { load } from '../client/bundle.js';
+import { button, element, notLoaded } from '../dom.js';
+import { createActions } from './action.js';
+import { attachmentList } from './attachment.js';
+import css from './style.css';
+import { createOlder } from './older.js';
+import { showMarkdown } from './render.js';
+import { MESSAGE_STRINGS } from './strings.js';
+import { createUnread } from './unread.js';
+
+/**
+ * @typedef {import('../conversation.js').Message} Message
+ * @typedef {import('../strings.js').Strings} Strings
+ * @typedef {ReturnType<typeof createExtras>} Extras
+ */
+
+/** Forms are loaded when the first one arrives. */
+const loadForms = () => load('./form.js', () => import('../form/module.js'));
+
+/** @type {CSSStyleSheet | undefined} */
+let sheet;
+
+/**
+ * The first message of a day has that above it.
+ * @param {number} time
+ * @param {number | undefined} before time of the message before it
+ * @param {HTMLElement} item
+ * @param {string | undefined} language
+ */
+function showDay(time, before, item, language) {
+  const date = new Date(time);
+  const existing = item.querySelector('.day');
+  if (before !== undefined && new Date(before).toDateString() === date.toDateString()) {
+    existing?.remove();
+    return;
+  }
+  const day = existing ?? element('div', { part: 'day' });
+  day.textContent = date.toLocaleDateString(language, { weekday: 'long', day: 'numeric', month: 'long' });
+  item.prepend(day);
+}
+
+/**
+ * @param {HTMLElement} scroller
+ * @param {HTMLElement} list in it
+ * @param {() => void} scrollToEnd
+ * @param {() => void} stick stays with the newest message
+ * @param {() => boolean} isAtEnd whether the newest message is in view
+ * @param {() => void} refresh
+ * @param {string} place of the conversation: edge and channel
+ * @param {(event: { type: string, data: unknown }) => Promise<unknown>} send
+ * @param {(before: string) => Promise<{ before: string | null, isNew: boolean }>} older asks for earlier messages
+ */
+export function createExtras(scroller, list, scrollToEnd, stick, isAtEnd, refresh, place, send, older) {
+  const root = /** @type {ShadowRoot} */ (list.getRootNode());
+  if (!sheet) {
+    sheet = new CSSStyleSheet();
+    sheet.replaceSync(css);
+  }
+  if (!root.adoptedStyleSheets.includes(sheet)) root.adoptedStyleSheets.push(sheet);
+  const region = element('div', { class: 'sr-only', role: 'status' });
+  const latest = button('latest');
+  latest.hidden = true;
+  latest.onclick = () => {
+    scrollToEnd();
+    // The button goes.
+    scroller.focus();
+  };
+  scroller.after(latest, region);
+
+  /** @type {Partial<Strings> | undefined} */
+  let given;
+  let strings = MESSAGE_STRINGS;
+  /** @type {readonly Message[]} */
+  let messages = [];
+  /** @type {WeakMap<Message, HTMLElement>} */
+  const items = new WeakMap();
+  /** @type {WeakMap<Element, Message>} */
+  const shown = new WeakMap();
+  /** Where the Markdown of a bubble is shown. @type {WeakMap<HTMLElement, HTMLElement>} */
+  const places = new WeakMap();
+  /** What the list of files of a bubble was made from, and it. @type {WeakMap<HTMLElement, [unknown, HTMLElement?]>} */
+  const files = new WeakMap();
+  /** The answer that the form of a bubble is shown with; true: none. @type {WeakMap<HTMLElement, unknown>} */
+  const asked = new WeakMap();
+
+  const actions = createActions(
+    list,
+    (item) => shown.get(item),
+    () => strings,
+    (text) => {
+      region.textContent = text;
+    },
+    send,
+  );
+  const earlier = createOlder(scroller, list, isAtEnd, refresh, older);
+  const unread = createUnread(place, (message) => items.get(message), showCount);
+
+  // Code, forms and files make a message grow after it was added.
+  new ResizeObserver(() => {
+    stick();
+    settleUnread();
+  }).observe(list);
+  scroller.addEventListener('scroll', () => {
+    latest.hidden = isAtEnd();
+    settleUnread();
+  });
+
+  /** @param {number} count */
+  function showCount(count) {
+    if (count) latest.dataset.unread = count > 99 ? '99+' : String(count);
+    else delete latest.dataset.unread;
+    root.host.dispatchEvent(new CustomEvent('chat-unread', { detail: { count }, bubbles: true, composed: true }));
+  }
+
+  function settleUnread() {
+    const isVisible = !document.hidden && scroller.checkVisibility() && isAtEnd();
+    unread.settle(messages, isVisible, strings.unread);
+  }
+
+  /**
+   * @param {Message} message
+   * @param {HTMLElement} bubble
+   * @param {string | undefined} language
+   */
+  async function showForm(message, bubble, language) {
+    const bundle = await loadForms().catch(() => undefined);
+    // Removed meanwhile.
+    if (!asked.has(bubble)) return;
+    if (bundle) bundle.renderInBubble(bubble, message, { strings: given, locale: language, onSubmit: send });
+    else bubble.append(notLoaded(given ?? {}, () => void showForm(message, bubble, language)));
+  }
+
+  return {
+    /** How many of the newest messages are to be shown. */
+    limit: earlier.limit,
+
+    /**
+     * Shows a message that is new or has changed.
+     * @param {Message} message
+     * @param {Message | undefined} before it
+     * @param {HTMLElement} item
+     * @param {HTMLElement} bubble
+     * @param {Text} content its text, which is up to date
+     * @param {Strings} texts
+     * @param {string | undefined} language
+     */
+    draw(message, before, item, bubble, content, texts, language) {
+      const { role, text, state, form, answer = true, attachments } = message;
+      if (texts !== given) {
+        given = texts;
+        strings = { ...MESSAGE_STRINGS, ...texts };
+      }
+      items.set(message, item);
+      shown.set(item, message);
+      showDay(message.time, before?.time, item, language);
+      if (role === 'assistant') {
+        const markdown = places.get(bubble) ?? element('div', { class: 'rich' });
+        places.set(bubble, markdown);
+        const isRich = showMarkdown(markdown, text, state === 'streaming', strings);
+        if (isRich && content.parentNode) content.replaceWith(markdown);
+        else if (!isRich && markdown.parentNode) markdown.replaceWith(content);
+      }
+      const [source, old] = files.get(bubble) ?? [];
+      if (source !== attachments) {
+        old?.remove();
+        const node = attachmentList(attachments, strings.files, language);
+        files.set(bubble, [attachments, node]);
+        if (node) bubble.append(node);
+      }
+      if (form && asked.get(bubble) !== answer) {
+        asked.set(bubble, answer);
+        void showForm(message, bubble, language);
+      }
+      if (text && (state === 'done' || state === 'sent')) actions.add(item, message);
+    },
+
+    /** A message goes. @param {HTMLElement} bubble */
+    drop(bubble) {
+      asked.delete(bubble);
+    },
+
+    /** The list is up to date. @param {readonly Message[]} current */
+    settle(current) {
+      messages = current;
+      latest.setAttribute('aria-label', strings.latest);
+      earlier.settle(messages.length, strings.loadingOlder);
+      actions.settle();
+      settleUnread();
+    },
+  };
+}
