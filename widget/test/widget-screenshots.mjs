@@ -24,13 +24,19 @@ const fileOf = (state, size, scheme) => `${state}-${size}-${scheme}.png`;
 async function take(widget, { name, arrange }) {
   for (const [size, viewport] of Object.entries(SIZES)) {
     for (const colorScheme of SCHEMES) {
-      await widget.newPage({ viewport, colorScheme, deviceScaleFactor: 2, reducedMotion: 'reduce', timezoneId: 'UTC' });
+      await widget.newPage({
+        viewport,
+        colorScheme,
+        deviceScaleFactor: 1.5,
+        reducedMotion: 'reduce',
+        timezoneId: 'UTC',
+      });
       await arrange(widget);
       const found = await violationsOf(widget);
       if (found[0]) console.error(`${name}, ${size}, ${colorScheme}: ${found.join('\n')}`);
       const picture = await widget.page.screenshot({ caret: 'hide' });
       // Few colours are enough, and make it a quarter of the size.
-      const small = await sharp(picture).png({ palette: true, colours: 64, effort: 10 }).toBuffer();
+      const small = await sharp(picture).png({ palette: true, colours: 64, effort: 7 }).toBuffer();
       await writeFile(join(FOLDER, fileOf(name, size, colorScheme)), small);
       await widget.closePage();
     }

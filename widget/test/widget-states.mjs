@@ -221,18 +221,22 @@ export const STATES = [
     async arrange(widget) {
       talk(widget);
       answer(widget, '2026-07-02T09:30:00Z', 'LF-20771 is on the ferry.');
-      await readUntil(widget, '2026-07-02T08:41:10Z');
+      answer(widget, '2026-07-02T09:41:00Z', REPORT);
+      widget.edge.answers.set('/events/chat/history', { events: [], before: null, complete: true });
+      await readUntil(widget, '2026-07-02T08:41:40Z');
       await openSignedIn(widget);
-      await widget.page.locator('chat-widget .unread').waitFor();
-      await widget.page.locator('chat-widget .log').evaluate((node) => node.scrollTo(0, 0));
+      const line = widget.page.locator('chat-widget .unread');
+      await line.evaluate((node) => node.scrollIntoView());
       await widget.page.locator('chat-widget .latest').waitFor();
+      // Now what is above it has its real height.
+      await line.evaluate((node) => node.scrollIntoView());
       for (const text of ['It will be in Utrecht at **18:30**.', 'The driver is Jan.'])
         answer(widget, '2026-07-02T17:02:00Z', text);
       await widget.page.locator('chat-widget .latest[data-unread="2"]').waitFor();
     },
   },
   {
-    name: 'form',
+    name: 'question',
     about: 'A question by form.',
     async arrange(widget) {
       ask(widget, '2026-07-02T10:00:00Z', 'I need a pickup.');
@@ -278,6 +282,7 @@ export const STATES = [
       await openSignedIn(widget, { compact: '' });
       await widget.page.locator('chat-widget .launcher').click();
       await messages(widget);
+      await widget.page.mouse.move(0, 0);
     },
   },
   {
