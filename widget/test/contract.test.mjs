@@ -144,8 +144,9 @@ describe('docs/widget.md lists, and no more than there is', () => {
     for (const [file, name, write] of /** @type {const} */ ([
       ['build.mjs', 'MAX_GZIP_BYTES', (/** @type {number} */ value) => `${value} bytes`],
       ['build.mjs', 'MAX_FORM_GZIP_BYTES', (/** @type {number} */ value) => `${value} bytes`],
+      ['build.mjs', 'MAX_MESSAGE_GZIP_BYTES', (/** @type {number} */ value) => `${value} bytes`],
       ['src/composer.js', 'MAX_CHARACTERS', (/** @type {number} */ value) => `${value} characters`],
-      ['src/conversation.js', 'MAX_MESSAGES', (/** @type {number} */ value) => `| ${value} |`],
+      ['src/conversation.js', 'MAX_MESSAGES', (/** @type {number} */ value) => `| ${value} | the oldest goes`],
       ['src/client/outbox.js', 'MAX_ENTRIES', (/** @type {number} */ value) => `| ${value} in a tab |`],
       ['src/client/sender.js', 'MAX_TRY_MS', (/** @type {number} */ value) => `${value / 1000} seconds from`],
       ['src/client/store.js', 'MAX_KEPT', (/** @type {number} */ value) => `| ${value}, for`],

@@ -35,6 +35,8 @@ export default {
   signIn: 'Weiter mit {provider}',
   otherAccount: 'Anderes Konto verwenden',
   cancelledText: 'Die Anmeldung wurde abgebrochen.',
+  popupBlocked:
+    'Ihr Browser hat das Anmeldefenster blockiert. Erlauben Sie es für diese Seite und versuchen Sie es erneut.',
   noProviders: 'Die Anmeldung ist gerade nicht möglich.',
   endedTitle: 'Ihre Sitzung ist beendet',
   endedText: 'Melden Sie sich wieder an, um fortzufahren.',

@@ -35,6 +35,8 @@ export default {
   signIn: 'Continuar con {provider}',
   otherAccount: 'Usar otra cuenta',
   cancelledText: 'Se canceló el inicio de sesión.',
+  popupBlocked:
+    'Tu navegador ha bloqueado la ventana de inicio de sesión. Permítela para esta página e inténtalo de nuevo.',
   noProviders: 'Ahora mismo no es posible iniciar sesión.',
   endedTitle: 'Tu sesión ha finalizado',
   endedText: 'Vuelve a iniciar sesión para continuar donde lo dejaste.',

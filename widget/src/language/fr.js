@@ -35,6 +35,7 @@ export default {
   signIn: 'Continuer avec {provider}',
   otherAccount: 'Utiliser un autre compte',
   cancelledText: 'La connexion a été annulée.',
+  popupBlocked: 'Votre navigateur a bloqué la fenêtre de connexion. Autorisez-la pour cette page, puis réessayez.',
   noProviders: 'La connexion n’est pas disponible pour le moment.',
   endedTitle: 'Votre session est terminée',
   endedText: 'Reconnectez-vous pour reprendre où vous en étiez.',

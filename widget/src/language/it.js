@@ -35,6 +35,7 @@ export default {
   signIn: 'Continua con {provider}',
   otherAccount: 'Usa un altro account',
   cancelledText: 'L’accesso è stato annullato.',
+  popupBlocked: 'Il browser ha bloccato la finestra di accesso. Consentila per questa pagina e riprova.',
   noProviders: 'Al momento non è possibile accedere.',
   endedTitle: 'La sessione è terminata',
   endedText: 'Accedi di nuovo per riprendere da dove eri rimasto.',

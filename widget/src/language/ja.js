@@ -35,6 +35,8 @@ export default {
   signIn: '{provider} で続ける',
   otherAccount: '別のアカウントを使う',
   cancelledText: 'サインインはキャンセルされました。',
+  popupBlocked:
+    'ブラウザーがサインインのウィンドウをブロックしました。このページで許可してから、もう一度お試しください。',
   noProviders: '現在、サインインを利用できません。',
   endedTitle: 'セッションが終了しました',
   endedText: '続けるには、もう一度サインインしてください。',

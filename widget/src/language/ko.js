@@ -35,6 +35,7 @@ export default {
   signIn: '{provider}(으)로 계속하기',
   otherAccount: '다른 계정 사용',
   cancelledText: '로그인이 취소되었습니다.',
+  popupBlocked: '브라우저가 로그인 창을 차단했습니다. 이 페이지에서 허용한 뒤 다시 시도하세요.',
   noProviders: '지금은 로그인할 수 없습니다.',
   endedTitle: '세션이 종료되었습니다',
   endedText: '이어서 하려면 다시 로그인하세요.',

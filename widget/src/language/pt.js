@@ -35,6 +35,7 @@ export default {
   signIn: 'Continuar com {provider}',
   otherAccount: 'Usar outra conta',
   cancelledText: 'O login foi cancelado.',
+  popupBlocked: 'Seu navegador bloqueou a janela de login. Permita-a para esta página e tente novamente.',
   noProviders: 'No momento não é possível entrar.',
   endedTitle: 'Sua sessão foi encerrada',
   endedText: 'Entre novamente para continuar de onde parou.',

@@ -35,6 +35,7 @@ export default {
   signIn: '使用 {provider} 继续',
   otherAccount: '使用其他账号',
   cancelledText: '登录已取消。',
+  popupBlocked: '您的浏览器阻止了登录窗口。请为此页面允许该窗口，然后重试。',
   noProviders: '目前无法登录。',
   endedTitle: '您的会话已结束',
   endedText: '请重新登录，从上次的位置继续。',
