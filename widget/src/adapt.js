@@ -1,6 +1,6 @@
-// The bundle `adapt.js`: what a page may ask for besides the ordinary, another language than English and the compact form.
-// Loaded for either; each language and the launcher are bundles of their own. Names of what they get and give are not
-// shortened.
+// The bundle `adapt.js`: what a page may ask for besides the ordinary, another language than English and the compact
+// form. Loaded for either; each language and the launcher are bundles of their own. Names of what they get and give are
+// not shortened.
 
 import { load } from './client/bundle.js';
 

@@ -90,7 +90,7 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     view.showMessages(conversation.all());
   }
 
-  /** @param {string} [before] position that earlier messages end at; otherwise what is missing in the gap is asked for */
+  /** @param {string} [before] position that earlier messages end at; without it, what is missing in the gap is asked */
   async function catchUp(before) {
     const { ask } = await load('./catch-up.js', () => import('./catch-up.js'));
     const { record, all } = conversation;

@@ -1,5 +1,6 @@
 // The message list. Updates the DOM to match the conversation with as few changes as possible, and stays scrolled to
-// the newest message unless the user has scrolled away. Shows plain text; the bundle message.js adds the rest and style.
+// the newest message unless the user has scrolled away. Shows plain text; the bundle message.js has the rest and the
+// style.
 
 import { load } from './client/bundle.js';
 import { button, element, notLoaded } from './dom.js';

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { ADA } from './stub-edge.mjs';
 import { until, useWidgetPage } from './widget-page.mjs';
 
 describe('what a message has besides plain text', () => {

@@ -1,6 +1,6 @@
 // What a user can do with a message: copy it, or a block of code in it, and delete what they have written, if the page
-// allows that (`<chat-widget deletable>`). Of all the messages' buttons one is a stop of the tab key, and the arrow keys
-// lead from it to the others: nobody should have to tab through thousands.
+// allows that (`deletable`). Of all the messages' buttons one is a stop of the tab key, and the arrow keys lead from it
+// to the others: nobody should have to tab through thousands.
 
 import { button, element } from '../dom.js';
 

@@ -1,5 +1,5 @@
-// The bundle `message.js`: what a message has besides plain text. Loaded when the first message arrives. Until then, and
-// if that fails, messages are plain text. A bundle of its own, so names of what it gets and gives are not shortened.
+// The bundle `message.js`: what a message has besides plain text, and its style. Loaded with the stream. Until then,
+// and if that fails, messages are plain text. A bundle of its own: names of what it gets and gives are not shortened.
 
 import { load } from '../client/bundle.js';
 import { button, element, notLoaded } from '../dom.js';

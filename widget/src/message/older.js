@@ -1,6 +1,6 @@
-// Earlier messages: shown, and then asked for, when the user scrolls up to where the list begins. What the user looks at
-// stays where it is. Once the user is back at the end, only the newest ones are shown again, so that a long conversation
-// costs little.
+// Earlier messages: shown, and then asked for, when the user scrolls up to where the list begins. What the user looks
+// at stays where it is. Once the user is back at the end, only the newest ones are shown again, so that a long
+// conversation costs little.
 
 import { element } from '../dom.js';
 
