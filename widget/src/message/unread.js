@@ -7,7 +7,7 @@ import { element } from '../dom.js';
 
 /** How often the page was hidden. While it is, no frame is drawn, and the messages come all at once afterwards. */
 let absences = 0;
-document.addEventListener('visibilitychange', () => {
+globalThis.document?.addEventListener('visibilitychange', () => {
   if (document.hidden) absences += 1;
 });
 
