@@ -242,8 +242,7 @@ export function createConversation() {
         for (const gone of [byId.get(TYPING), type === 'delete' && byId.get(messageId)]) if (gone) remove(gone);
         // Replayed, it is over.
         if (type === 'typing' && now - timeMs < MAX_SKEW_MS) addDelta(TYPING, 0, '', timeMs);
-      }
-      if (echo && type === 'form') {
+      } else if (type === 'form') {
         const asked = byId.get(form);
         if (asked) change(asked, { answer: data });
         // Only this page's own answers have a promise.
