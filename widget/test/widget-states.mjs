@@ -233,6 +233,7 @@ export const STATES = [
       for (const text of ['It will be in Utrecht at **18:30**.', 'The driver is Jan.'])
         answer(widget, '2026-07-02T17:02:00Z', text);
       await widget.page.locator('chat-widget .latest[data-unread="2"]').waitFor();
+      await line.evaluate((node) => node.scrollIntoView());
     },
   },
   {

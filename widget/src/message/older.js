@@ -92,8 +92,14 @@ export function createOlder(scroller, list, isAtEnd, refresh, ask) {
       anchor = undefined;
       // Some browsers do this by themselves, but not at the very top.
       scroller.style.overflowAnchor = 'none';
-      scroller.scrollTop += node.getBoundingClientRect().top - top;
-      // From here on it is the browser's task: what comes into view gets its real height.
+      let frames = 4;
+      const hold = () => {
+        scroller.scrollTop += node.getBoundingClientRect().top - top;
+        frames -= 1;
+        // What comes into view gets its real height with the next frame. Later it is the browser's task.
+        if (frames) requestAnimationFrame(hold);
+      };
+      hold();
       scroller.style.overflowAnchor = '';
     },
   };
