@@ -60,7 +60,8 @@ export function createOlder(scroller, list, isAtEnd, refresh, ask) {
 
   function showMore() {
     limit += MORE_SHOWN;
-    const [first] = list.children;
+    // Not the whole message: the day above it may go.
+    const first = list.querySelector('.bubble');
     if (first) anchor = [first, first.getBoundingClientRect().top];
   }
 
