@@ -32,8 +32,8 @@ export default {
     "record that is delivered to the user's streams; and without, which is the work that the Express BFF does with " +
     'kafkajs. The floors are Kafka clients alone, without HTTP: in one process, as many clients write one record ' +
     'after the other and wait for its acknowledgement (`acks=all`). They are rskafka with a request for each record, ' +
-    'rskafka with batches of 2 ms, and librdkafka with `linger.ms=0`. Each edge has a Kafka of its own, so that it reads ' +
-    'and delivers no echoes but its own; the others share one.',
+    'rskafka with batches of 2 ms, and librdkafka with `linger.ms=0`. Each edge has a Kafka of its own, so that it ' +
+    'reads and delivers no echoes but its own; the others share one.',
   needs: ['edge', 'express', 'kafka-client'],
   figures: [...FIGURES, { key: 'failedPercent', label: 'rejected', unit: '%', digits: 1 }],
   seconds: 8,
