@@ -81,6 +81,9 @@ pub trait HttpClient {
     }
 }
 
+/// Makes HTML from the values of an element's attributes.
+pub type ElementHtml = Box<dyn Fn(&[Option<String>]) -> String>;
+
 /// HTML that is put at the beginning of each element of a name.
 pub struct Insertion {
     /// The element's name.
@@ -88,7 +91,7 @@ pub struct Insertion {
     /// The attributes that the HTML depends on.
     pub attributes: &'static [&'static str],
     /// Makes the HTML of an element from the values of these attributes.
-    pub html: Box<dyn Fn(&[Option<String>]) -> String>,
+    pub html: ElementHtml,
 }
 
 impl fmt::Debug for Insertion {
