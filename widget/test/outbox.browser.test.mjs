@@ -116,6 +116,7 @@ describe('messages that wait', () => {
     await widget.openSignedIn();
     edge.postFailures = [BUSY];
     for (let i = 0; i < 30; i += 1) await widget.send(`m${i}`);
+    await until(() => edge.postFailures.length === 0, 'the first attempt');
     await areKept(Array.from({ length: 30 }, (_, i) => `m${i}`));
     await widget.page.reload();
     await until(() => edge.history.length === 30, 'all are accepted');
@@ -132,6 +133,7 @@ describe('messages that wait', () => {
     await other.locator('chat-widget .status', { hasText: 'Online' }).waitFor();
     edge.postFailures = [BUSY];
     await widget.send('from the first tab');
+    await until(() => edge.postFailures.length === 0, 'the first attempt');
     await areKept(['from the first tab']);
     await widget.page.goto('about:blank');
     await other.locator('chat-widget li.user[data-state=done]', { hasText: 'from the first tab' }).waitFor();
