@@ -159,6 +159,9 @@ test('S142: a hostile text takes no longer than an ordinary one', () => {
     columns: `${'|'.repeat(50_000)}\n${'|-'.repeat(50_000)}`,
     fences: '```\n'.repeat(30_001),
     addresses: 'http://'.repeat(15_000),
+    brokenAddresses: `${'http://['.repeat(125)}${'.'.repeat(1000)}\n`.repeat(128),
+    fence: `${'~'.repeat(250_000)}\``,
+    title: `# ${' '.repeat(250_000)}\u2028`,
   };
   for (const [name, text] of Object.entries(hostile)) {
     const before = performance.now();

@@ -17,7 +17,7 @@ const MAX_URL = 2_000;
 const ESCAPABLE = /[!-/:-@[-`{-~]/;
 const LETTER = /[\p{L}\p{N}]/u;
 /** Also the marks of emphasis that it may stand in. */
-const AFTER_URL = /[.,;:!?'"*_~]$/;
+const AFTER_URL = '.,;:!?\'"*_~';
 
 /**
  * @param {string} text
@@ -202,9 +202,13 @@ function linkAt(text, begin, isOpen) {
  */
 function plainLink(text, begin) {
   if (!/^https?:\/\//.test(text.slice(begin, begin + 8))) return undefined;
-  let [address = ''] = /^[^\s<>`|]*/.exec(text.slice(begin, begin + MAX_URL)) ?? [];
+  const [written = ''] = /^[^\s<>`|]*/.exec(text.slice(begin, begin + MAX_URL)) ?? [];
   // Punctuation after it is the sentence's, and so is a bracket that was opened before it.
-  while (AFTER_URL.test(address) || (address.endsWith(')') && !address.includes('('))) address = address.slice(0, -1);
+  const opening = written.indexOf('(');
+  let end = written.length;
+  const isAfter = (/** @type {string} */ char) => AFTER_URL.includes(char) || (char === ')' && opening < 0);
+  while (end > 0 && isAfter(written[end - 1] ?? '')) end -= 1;
+  const address = written.slice(0, end);
   const url = safeUrl(address);
   return url
     ? { nodes: [{ type: 'link', url, children: [{ type: 'text', text: address }] }], length: address.length }

@@ -19,8 +19,8 @@ import { inlineOf } from './inline.js';
 
 const MAX_DEPTH = 6;
 const MAX_COLUMNS = 30;
-const FENCE = /^ {0,3}(`{3,}|~{3,})([^`]*)$/;
-const TITLE = /^ {0,3}#{1,6}[ \t]+(.*)$/;
+const FENCE = /^ {0,3}(`{3,}(?!`)|~{3,}(?!~))([^`]*)$/;
+const TITLE = /^ {0,3}#{1,6}[ \t]([^]*)$/;
 const RULE = /^ {0,3}([-*_])(?:[ \t]*\1){2,}[ \t]*$/;
 const QUOTE = /^ {0,3}>[ \t]?/;
 const ITEM = /^( *)([-*+]|\d{1,9}[.)])([ \t]{1,4}|$)/;
@@ -150,7 +150,7 @@ function blockOf(lines, isOpen, depth) {
   const fence = FENCE.exec(line);
   if (fence) return codeOf(lines, fence, isOpen);
   const title = TITLE.exec(line);
-  if (title) return { type: 'title', children: inlineOf(title[1] ?? '', isOpen) };
+  if (title) return { type: 'title', children: inlineOf((title[1] ?? '').trimStart(), isOpen) };
   if (RULE.test(line)) return { type: 'rule' };
   if (depth < MAX_DEPTH) {
     if (QUOTE.test(line)) {

@@ -72,7 +72,9 @@ pub(super) async fn post<P: Platform>(
     // One user must not crowd out the others' events.
     rate::check(context.platform, context.config.rates.events, &subject.to_string()).await?;
     let id = event_id(context.platform, &request, subject, &channel)?;
-    let repeated_after_seconds = request.headers.contains_key(REPEAT).then(|| repeated_after_seconds(&request));
+    // Without a key, the event has a new id, and nothing can be found.
+    let is_repeat = request.headers.contains_key(REPEAT) && request.headers.contains_key(IDEMPOTENCY_KEY);
+    let repeated_after_seconds = is_repeat.then(|| repeated_after_seconds(&request));
     let body = read_body(context.platform, context.row, request).await?;
     let posted = parse(&body)?;
     let event = InboundEvent {

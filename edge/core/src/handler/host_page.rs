@@ -33,11 +33,17 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// What the site learns of the browser.
 const ASKED: [HeaderName; 3] = [header::ACCEPT, header::ACCEPT_LANGUAGE, header::USER_AGENT];
 /// What the browser gets of every answer.
-const PASSED: [HeaderName; 5] = [
+const PASSED: [HeaderName; 9] = [
     header::CONTENT_TYPE,
     header::CONTENT_LANGUAGE,
+    // A file of a visitor that is saved, not shown, must not run on the edge's origin.
+    header::CONTENT_DISPOSITION,
     header::CONTENT_SECURITY_POLICY,
+    HeaderName::from_static("cross-origin-opener-policy"),
+    HeaderName::from_static("permissions-policy"),
     header::CACHE_CONTROL,
+    // What the site chose by these headers is not for everybody.
+    header::VARY,
     header::RETRY_AFTER,
 ];
 /// Sent with the script of a service worker, which would see every later request of the edge's origin.
@@ -60,7 +66,7 @@ pub(super) async fn pass<P: Platform>(
     let mut url = site.clone();
     url.set_path(&request.path);
     url.set_query(request.query.as_deref());
-    let mut outgoing = Outgoing::new(request.method.clone(), url, TIMEOUT).to("host page");
+    let mut outgoing = Outgoing::new(request.method.clone(), url.clone(), TIMEOUT).to("host page");
     for name in ASKED {
         if let Some(value) = single(&request.headers, &name) {
             outgoing = outgoing.with(name, value);
@@ -72,13 +78,14 @@ pub(super) async fn pass<P: Platform>(
         Either::Left((incoming, _)) => incoming?,
         Either::Right(_) => return Err(Error::ClientDisconnected),
     };
-    answer(context, request, site, incoming)
+    answer(context, request, &url, incoming)
 }
 
+/// The site's answer, which came from `url`, as an answer of the edge.
 fn answer<P: Platform>(
     context: &Context<'_, P>,
     request: &Request<P::Body>,
-    site: &Url,
+    url: &Url,
     incoming: Incoming<P::Body>,
 ) -> Result<Response<P::Body>, Error> {
     let Incoming { status, headers: from, body } = incoming;
@@ -92,11 +99,13 @@ fn answer<P: Platform>(
         }
     }
     if status.is_redirection()
-        && let Some(address) = single(&from, &header::LOCATION).and_then(|to| redirect(site, &request.path, to))
+        && let Some(address) = single(&from, &header::LOCATION).and_then(|to| redirect(url, to))
         && let Ok(address) = HeaderValue::from_str(&address)
     {
         headers.insert(header::LOCATION, address);
     }
+    // A shared cache must not answer a browser that asks for a service worker.
+    headers.append(header::VARY, SERVICE_WORKER.into());
     if let Ok(policy) = HeaderValue::from_str(&format!("{POLICY}{}", ancestors(context.config))) {
         headers.append(header::CONTENT_SECURITY_POLICY, policy);
     }
@@ -163,20 +172,24 @@ fn character(name: &str) -> Option<char> {
     }
 }
 
+/// Whether the first state can be put into it: HTML in UTF-8, as what is put in is.
 fn is_html(headers: &HeaderMap) -> bool {
-    let is_html =
-        |value: &str| value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/html"));
-    single(headers, &header::CONTENT_TYPE).is_some_and(is_html)
+    let Some(value) = single(headers, &header::CONTENT_TYPE) else { return false };
+    let mut parts = value.split(';').map(str::trim);
+    let is_html = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("text/html"));
+    is_html
+        && parts.filter_map(|parameter| parameter.split_once('=')).all(|(name, value)| {
+            !name.trim().eq_ignore_ascii_case("charset") || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+        })
 }
 
-/// Where a redirect leads. One within the site stays within the edge's origin.
-fn redirect(site: &Url, path: &str, to: &str) -> Option<String> {
-    let from = site.join(path).ok()?;
+/// Where a redirect of the page at `from` leads. One within the site stays within the edge's origin.
+fn redirect(from: &Url, to: &str) -> Option<String> {
     let to = from.join(to).ok()?;
     if !matches!(to.scheme(), "http" | "https") {
         return None;
     }
-    if to.origin() != site.origin() {
+    if to.origin() != from.origin() {
         return Some(to.into());
     }
     // Two slashes would be another host.
@@ -198,7 +211,7 @@ mod tests {
 
     #[test]
     fn redirects_within_the_site_stay_at_the_edge() {
-        let site = Url::parse("https://site.example").unwrap();
+        let page = Url::parse("https://site.example/a/x").unwrap();
         for (to, expected) in [
             ("/b?c=1#d", Some("/b?c=1#d")),
             ("b", Some("/a/b")),
@@ -209,7 +222,19 @@ mod tests {
             ("javascript:alert(1)", None),
             ("https://[", None),
         ] {
-            assert_eq!(redirect(&site, "/a/x", to).as_deref(), expected, "{to}");
+            assert_eq!(redirect(&page, to).as_deref(), expected, "{to}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_looks_like_a_host_is_a_path() {
+        let mut page = Url::parse("https://site.example").unwrap();
+        for path in ["//evil.example/x", "/\\evil.example/x", "///evil.example/x"] {
+            page.set_path(path);
+            assert_eq!(page.host_str(), Some("site.example"));
+            assert_eq!(redirect(&page, "/login").as_deref(), Some("/login"), "{path}");
+            let relative = redirect(&page, "login").unwrap();
+            assert!(relative.starts_with('/') && !relative.starts_with("//"), "{path}: {relative}");
         }
     }
 
@@ -230,6 +255,8 @@ mod tests {
         for (kind, expected) in [
             ("text/html", true),
             ("Text/HTML; charset=utf-8", true),
+            ("text/html;charset=\"UTF-8\"", true),
+            ("text/html; charset=windows-1252", false),
             ("text/html+x", false),
             ("application/xhtml+xml", false),
             ("", false),
