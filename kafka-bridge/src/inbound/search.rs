@@ -43,6 +43,9 @@ const MAX_READINGS: usize = 4;
 /// The maximum number of events that are looked for. Each is in memory, and not in a queue yet.
 const MAX_SEARCHES: usize = 1024;
 
+/// How long ago an event may have been sent first that is looked for before older ones.
+const RECENT: Duration = Duration::from_secs(60);
+
 /// How far the clocks of instances, edge and clients may be apart.
 const CLOCK_SKEW: Duration = Duration::from_secs(10);
 
@@ -89,6 +92,19 @@ struct Sighting {
 
 /// It could not be found out.
 struct Unknown;
+
+/// What the next reading is for. A reading has a limit and begins at the oldest time that it is for. So recent events are
+/// looked for without the old ones, which could keep it from ever reaching them.
+fn take_next(waiting: &mut Vec<Wanted>) -> Vec<Wanted> {
+    let recent_ms = unix_millis().saturating_sub(millis(RECENT + CLOCK_SKEW));
+    let (recent, old): (Vec<_>, Vec<_>) =
+        std::mem::take(waiting).into_iter().partition(|one| one.since_ms >= recent_ms);
+    if recent.is_empty() {
+        return old;
+    }
+    *waiting = old;
+    recent
+}
 
 impl Search {
     /// Reads with this client, which must not be the one that writes: a broker answers a connection's requests in order.
@@ -174,7 +190,7 @@ impl Search {
             let mut wanted = {
                 let mut waiting = self.waiting();
                 match waiting.get_mut(&partition).filter(|wanted| !wanted.is_empty()) {
-                    Some(wanted) => std::mem::take(wanted),
+                    Some(wanted) => take_next(wanted),
                     None => {
                         waiting.remove(&partition);
                         return;

@@ -96,11 +96,15 @@ export function createStream({ url, onState, onSnapshot, onRecord, onReset, onEn
       else checkUser(opened);
       isUserKnown = false;
     };
+    // The browser opens it again with the same query: the position there counts, although the edge no longer has it.
+    let isPositionLost = false;
     opened.onmessage = ({ lastEventId, data }) => {
       lastActiveMs = Date.now();
+      isPositionLost = false;
       deliver(() => onRecord(lastEventId, parse(data)));
     };
     opened.addEventListener('reset', ({ lastEventId, data }) => {
+      isPositionLost = !lastEventId && opened.url.includes('last_event_id');
       checkUser(opened);
       deliver(() => onReset(parse(data)?.reason, lastEventId));
     });
@@ -114,7 +118,7 @@ export function createStream({ url, onState, onSnapshot, onRecord, onReset, onEn
       isUserKnown = false;
       failures += 1;
       startGrace();
-      if (opened.readyState === EventSource.CLOSED || failures >= MAX_FAILURES) reopenLater(opened);
+      if (isPositionLost || opened.readyState === EventSource.CLOSED || failures >= MAX_FAILURES) reopenLater(opened);
     };
   }
 

@@ -1,8 +1,12 @@
 -- Reads records of one partition before an offset, from the newest to the oldest.
 -- ARGV: channel, partition, epoch and offset before which to read (the last three empty for the end), most records, most
 --       bytes, now, longest age
--- Returns: the epoch, { record… }, the first record at the offset or after it (empty if there is none). The epoch is empty if the buffer does not know all records before the offset. Without
---          an offset, the partition is known only if all records of the channel came from one.
+-- Returns: the epoch, { record… }, the first record at the offset or after it (empty if there is none). The epoch is empty
+--          if the buffer does not know all records before the offset, or if that is too far back to look for. Without an
+--          offset, the partition is known only if all records of the channel came from one.
+-- Redis answers nobody else meanwhile.
+local MOST_LOOKED_AT = 4096
+
 local state = load()
 if not state then
   return { '', {}, '' }
@@ -34,6 +38,9 @@ local first = state.last - state.records + 1
 local records, count, bytes, following = {}, 0, 0, ''
 local to, is_done = state.last, false
 while to >= first and not is_done do
+  if #records == 0 and state.last - to > MOST_LOOKED_AT then
+    return { '', {}, '' }
+  end
   local from = math.max(to - 63, first)
   local page = redis.call('LRANGE', KEYS[2], from - first, to - first)
   for i = #page, 1, -1 do
