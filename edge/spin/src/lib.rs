@@ -20,7 +20,7 @@ use causeway_core::{
     edge::{
         Edge,
         current::{CurrentEdge, Deployed, Reading},
-        unanswerable,
+        unanswerable, unreadable,
     },
 };
 use http::StatusCode;
@@ -41,10 +41,12 @@ impl Guest for Component {
     /// Answers a request. An error or a panic would become an empty 500, and a panic would also end the streams of other
     /// requests at this instance.
     async fn handle(request: types::Request) -> Result<types::Response, types::ErrorCode> {
-        let request = convert::request(request)?;
         let deployed = deployed().await;
         let platform = platform::Spin::new(Rc::clone(&deployed));
-        let (answer, deferred) = deployed.edge.answer(&platform, request).await;
+        let (answer, deferred) = match convert::request(request) {
+            Ok(request) => deployed.edge.answer(&platform, request).await,
+            Err(_) => (unreadable(&platform), None),
+        };
         let response = convert::response(answer)
             .or_else(|refusal| convert::response(unanswerable(&platform, refusal)))
             .unwrap_or_else(|_| convert::empty(StatusCode::INTERNAL_SERVER_ERROR));
