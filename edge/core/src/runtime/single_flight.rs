@@ -20,6 +20,9 @@ use super::{
 const FIRST_POLL: Duration = Duration::from_millis(10);
 const MAX_POLL: Duration = Duration::from_millis(200);
 
+/// How many leaders one after the other a follower waits for.
+const MAX_SUCCESSORS: u32 = 4;
+
 /// How many fetches there are before those that were stopped are looked for.
 const MANY: usize = 64;
 
@@ -70,6 +73,13 @@ impl SingleFlight {
         self.under_way.borrow().get(name).is_some_and(|flight| flight.is_under_way(now_ms))
     }
 
+    /// Whether a fetch of `name` is in progress that began less than `age` ago.
+    fn is_young(&self, name: &str, now_ms: u64, age: Duration) -> bool {
+        let under_way = self.under_way.borrow();
+        let flight = under_way.get(name).filter(|flight| flight.is_under_way(now_ms));
+        flight.is_some_and(|flight| now_ms.saturating_sub(flight.began_ms) < millis(age))
+    }
+
     /// Becomes the leader for at most `limit`, unless another request leads.
     pub fn try_lead(&self, name: &str, now_ms: u64, limit: Duration) -> Option<Leader<'_>> {
         if self.is_under_way(name, now_ms) {
@@ -103,8 +113,9 @@ impl SingleFlight {
         self.under_way.borrow_mut().remove(name);
     }
 
-    /// Waits while another request fetches the resource, but no longer than `patience`. `None`: this request must fetch it
-    /// by itself.
+    /// Waits while another request fetches the resource and has had less than `patience` for it. `None`: this request must
+    /// fetch it by itself. Then the others wait for it: of many that wait, one in each `patience` asks. Nobody waits longer
+    /// than [`MAX_SUCCESSORS`] times that.
     pub async fn follow<T>(
         &self,
         clock: &impl Clock,
@@ -117,8 +128,8 @@ impl SingleFlight {
         loop {
             let now_ms = clock.now_ms();
             let found = look(now_ms);
-            let is_patient = now_ms.saturating_sub(began_ms) < millis(patience);
-            if found.is_some() || !is_patient || !self.is_under_way(name, now_ms) {
+            let is_patient = now_ms.saturating_sub(began_ms) < millis(patience.saturating_mul(MAX_SUCCESSORS));
+            if found.is_some() || !is_patient || !self.is_young(name, now_ms, patience) {
                 return found;
             }
             clock.sleep(wait).await;

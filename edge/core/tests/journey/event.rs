@@ -56,15 +56,18 @@ fn the_bridge_hears_of_a_repeat_and_how_old_the_event_is() {
     let browser = Browser::new(github);
     browser.sign_in();
     let headers = [("x-csrf", "1"), ("origin", "https://edge.example"), ("content-type", JSON)];
-    for (repeat, expected) in [
-        (None, Value::Null),
-        (Some("0"), json!(0)),
-        (Some("37"), json!(37)),
-        (Some("601"), json!(600)),
-        (Some("soon"), json!(600)),
-        (Some("-1"), json!(600)),
+    for (key, repeat, expected) in [
+        (Some("k"), None, Value::Null),
+        (None, Some("37"), Value::Null),
+        (Some("k"), Some("0"), json!(0)),
+        (Some("k"), Some("37"), json!(37)),
+        (Some("k"), Some("601"), json!(600)),
+        (Some("k"), Some("soon"), json!(600)),
+        (Some("k"), Some("-1"), json!(600)),
     ] {
-        let headers: Vec<_> = headers.into_iter().chain(repeat.map(|text| ("x-causeway-repeat", text))).collect();
+        let key = key.map(|text| ("idempotency-key", text));
+        let repeat_header = repeat.map(|text| ("x-causeway-repeat", text));
+        let headers: Vec<_> = headers.into_iter().chain(key).chain(repeat_header).collect();
         let response = browser.send(Method::POST, "/events/chat", &headers, r#"{"type":"message","data":1}"#);
         assert_eq!(response.status, StatusCode::ACCEPTED);
         let sent = browser.sent_to("https://bridge.example/v1/events");
