@@ -15,6 +15,7 @@ use crate::{
     error::Error,
     guard::rate,
     http::{
+        media_type,
         query::Query,
         web::{Request, Response},
     },
@@ -67,8 +68,7 @@ pub(super) async fn receive<P: Platform>(
 /// Reads the token from the form that the specification prescribes.
 async fn read_token<P: Platform>(context: &Context<'_, P>, request: Request<P::Body>) -> Result<String, Error> {
     let content_type = request.header(&header::CONTENT_TYPE).unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+    if !media_type::is_of(content_type, "application/x-www-form-urlencoded") {
         return Err(Error::BadRequest { reason: Reason::BodyNotForm });
     }
     let body = read_body(context.platform, context.row, request).await?;

@@ -19,6 +19,7 @@ use crate::{
     guard::rate,
     http::{
         json::StrictObject,
+        media_type::is_json,
         web::{Request, Response},
     },
     runtime::{clock::rfc3339, dependency::Dependency, platform::Platform, reason::Reason, unavailable::Unavailable},
@@ -151,9 +152,4 @@ fn event_id<P: Platform>(
 fn repeated_after_seconds<B>(request: &Request<B>) -> u32 {
     let seconds = request.header(&REPEAT).and_then(|text| text.parse().ok());
     seconds.unwrap_or(MAX_REPEAT_SECONDS).min(MAX_REPEAT_SECONDS)
-}
-
-/// Whether a content type is JSON.
-pub(super) fn is_json(content_type: &str) -> bool {
-    content_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
 }

@@ -5,15 +5,13 @@ use http::{StatusCode, header};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::{
-    context::{Context, read_body},
-    event::is_json,
-};
+use super::context::{Context, read_body};
 use crate::{
     error::Error,
     http::{
         cookie::Embed,
         json::StrictObject,
+        media_type::is_json,
         web::{Request, Response},
     },
     runtime::{platform::Platform, reason::Reason},

@@ -19,6 +19,7 @@ use crate::{
     guard,
     http::{
         cookie::Embed,
+        media_type,
         origin::Origin,
         web::{Body, Incoming, Outgoing, Request, Response, single},
     },
@@ -175,10 +176,9 @@ fn character(name: &str) -> Option<char> {
 /// Whether the first state can be put into it: HTML in UTF-8, as what is put in is.
 fn is_html(headers: &HeaderMap) -> bool {
     let Some(value) = single(headers, &header::CONTENT_TYPE) else { return false };
-    let mut parts = value.split(';').map(str::trim);
-    let is_html = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("text/html"));
-    is_html
-        && parts.filter_map(|parameter| parameter.split_once('=')).all(|(name, value)| {
+    let mut parameters = value.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
+    media_type::is_of(value, "text/html")
+        && parameters.all(|(name, value)| {
             !name.trim().eq_ignore_ascii_case("charset") || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
         })
 }

@@ -34,7 +34,7 @@ const SHARED: &str = "public, max-age=60";
 /// For answers to requests with a session cookie.
 pub(super) const NOT_SHARED: &str = "private, no-store";
 
-/// The first state for whoever sent a request.
+/// The first state for the sender of a request.
 pub(super) struct Shell {
     template: Template,
     origin: String,
@@ -48,7 +48,7 @@ impl Shell {
         Some(Self {
             template: SHELL?,
             origin: context.config.public_origin.to_string(),
-            // The cookie is opened, but nobody asks whether its session lives.
+            // An opened cookie is enough. Whether its session still lives is not looked up.
             is_signed_in: context.sessions().id(headers).is_ok(),
             ways: ways(context.config, page),
         })

@@ -8,12 +8,14 @@
 //! - [`page`]: the HTML pages that the edge writes itself
 //! - `query`: query parameters and form fields
 //! - `json`: JSON read more strictly than serde's derived readers do
+//! - `media_type`: what a content type says
 
 pub mod address;
 pub mod body;
 pub mod client_address;
 pub mod cookie;
 pub(crate) mod json;
+pub(crate) mod media_type;
 pub mod origin;
 pub mod page;
 pub(crate) mod query;

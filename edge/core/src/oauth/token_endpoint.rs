@@ -22,6 +22,7 @@ use super::{
 use crate::{
     http::{
         body::ReadBody,
+        media_type::is_json,
         web::{Body, Incoming, Outgoing, single},
     },
     runtime::{clock::within, dependency::Dependency, platform::Platform, reason::Reason, unavailable::Unavailable},
@@ -241,11 +242,6 @@ impl<P: Platform> Client<'_, P> {
 fn retry_after_seconds(headers: &HeaderMap) -> Option<u32> {
     let seconds: u32 = single(headers, &header::RETRY_AFTER)?.parse().ok()?;
     Some(seconds.min(MAX_RETRY_AFTER_SECONDS))
-}
-
-fn is_json(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/json")
 }
 
 /// The value of `Authorization`. Both parts are form-encoded before they are joined (RFC 6749 §2.3.1).

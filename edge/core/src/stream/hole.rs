@@ -24,7 +24,7 @@ use crate::{
 
 /// How long the bridge may take.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// How long an answer is believed.
+/// How long an answer is valid.
 const BELIEVED_FOR: Duration = Duration::from_secs(10);
 /// How long the bridge is not asked again after a failure.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
