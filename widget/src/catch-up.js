@@ -3,12 +3,11 @@
 // are not shortened.
 
 import { createRequest } from './client/request.js';
+import { MAX_MESSAGES } from './conversation.js';
 
 /** @typedef {import('./conversation.js').Message} Message */
 
 const MAX_EVENTS = 200;
-/** What the conversation keeps. More would push out what is newer. */
-const MAX_MESSAGES = 10_000;
 
 /**
  * @param {string} origin of the edge
@@ -35,7 +34,7 @@ export async function ask(origin, channel, user, check, record, all, before) {
     insert(page.events, page.complete, record, messages);
     return { before: null, isNew: false };
   }
-  // There is no room for more.
+  // There is no room for more: it would push out what is newer.
   if (all().length + page.events.length > MAX_MESSAGES) return { before: null, isNew: false };
   return { before: page.before, isNew: insertOlder(page.events, record, messages) };
 }

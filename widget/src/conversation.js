@@ -25,7 +25,8 @@
  * @property {number} [change] number of the latest change; no two changes have the same
  */
 
-const MAX_MESSAGES = 10_000;
+/** The most messages that are kept. */
+export const MAX_MESSAGES = 10_000;
 /** Id of the message that only says that an answer is on its way. No other can have it. */
 const TYPING = '\0';
 /** How far the clocks of the browser and of the edge may differ. */
