@@ -24,6 +24,11 @@ import { createView } from './view.js';
 
 // A backend that crashes mid-answer sends no notice, so silence is the only sign.
 const STALL_MS = 60_000;
+const NOTICE_MS = 10_000;
+/** How long what the stream begins with may take to arrive. */
+const REPLAY_MS = 3_000;
+/** Characters of a message that are read out. */
+const MAX_SPOKEN = 1_000;
 /** Unsent text of a user who is not signed in any more. */
 const draftOf = (/** @type {User} */ { id }) => `chat-widget-draft ${id}`;
 
@@ -43,6 +48,8 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
   let status = 'connecting';
   /** Whether what waits to be sent is lost with the page. */
   let isUnkept = false;
+  /** When messages of before the page was opened have arrived. */
+  let levelAt = Infinity;
   /** What the sign-in panel was made from, if it is shown. */
   let signInShown = '';
 
@@ -56,7 +63,10 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     signOut: () =>
       void client
         .logout(/** @type {any} */ (root.host).popup)
-        .catch(() => view.showStatus(status, texts.strings.signOutFailed)),
+        .catch(() => {
+          view.showStatus(status, texts.strings.signOutFailed);
+          setTimeout(showStatus, NOTICE_MS);
+        }),
   });
   const { composer } = view;
 
@@ -96,6 +106,7 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     const { record, all } = conversation;
     const answer = await ask(client.origin, channel, known?.user?.id, client.check, record, all, before);
     apply(() => {});
+    watch();
     return answer;
   }
 
@@ -106,6 +117,7 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
   /** @param {Status} state */
   function onState(state) {
     status = state;
+    if (state === 'online') levelAt = Math.min(levelAt, Date.now() + REPLAY_MS);
     showStatus();
     onStatus(state);
   }
@@ -230,12 +242,18 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     apply(() => {
       const message = conversation.record(event, Date.now());
       if (!message) return;
-      const { id, role, text, form } = message;
+      const { id, role, text, form, time } = message;
       // The definition of a form may be anything.
       const { title = '' } = Object(form);
-      if (role === 'assistant') view.announcer.readOut(`${texts.strings.assistant}: ${text || title}`);
+      if (role === 'assistant' && (Date.now() > levelAt || Date.now() - time < REPLAY_MS))
+        view.announcer.readOut(`${texts.strings.assistant}: ${spoken(text || title)}`);
       onMessage({ id, role, text });
     });
+    watch();
+  }
+
+  /** Waits for more of what is unfinished. */
+  function watch() {
     clearTimeout(stallTimer);
     stallTimer = setTimeout(() => apply(conversation.stall), STALL_MS);
   }
@@ -251,6 +269,7 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     disconnect() {
       unsubscribe?.();
       unsubscribe = undefined;
+      levelAt = Infinity;
       clearTimeout(stallTimer);
       signInShown = '';
       view.disconnect();
@@ -264,6 +283,9 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     },
   };
 }
+
+/** Without the signs of Markdown and the addresses of links. @param {string} text */
+const spoken = (text) => text.slice(0, MAX_SPOKEN).replace(/\[(.*?)\]\(.*?\)|[*`|]|^[#>]+ /gm, '$1');
 
 /** @param {...string} texts */
 const join = (...texts) => texts.filter(Boolean).join('\n');

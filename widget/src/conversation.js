@@ -224,6 +224,8 @@ export function createConversation() {
 
     /** Marks unfinished messages as interrupted, after a long time without a delta. A later delta resumes them. */
     stall() {
+      const typing = byId.get(TYPING);
+      if (typing) remove(typing);
       for (const message of nextSeqs.keys()) change(message, { state: 'stalled' });
     },
 

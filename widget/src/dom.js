@@ -36,7 +36,10 @@ export function notLoaded({ unloaded = '', retry = '' }, again) {
   node.append(retry);
   node.onclick = () => {
     controller.abort();
+    const place = notice.parentElement?.closest('[tabindex]');
+    const hadFocus = node.matches(':focus');
     notice.remove();
+    if (hadFocus && place instanceof HTMLElement) place.focus();
     again();
   };
   addEventListener('online', () => node.click(), controller);

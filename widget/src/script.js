@@ -1,15 +1,21 @@
 // The classic script: `<script src="…/chat-widget.iife.js">`, then `window.ChatWidget.mount(…)`. It loads the module,
 // which also takes over the elements that are there by then.
 
+import { insist } from './client/bundle.js';
+
 const { currentScript } = globalThis.document ?? {};
-/**
- * Browsers do not tell a script of another origin its own address, so a relative path would lead nowhere.
- * @type {Promise<typeof import('./module.js')>}
- */
-const loaded =
-  currentScript && 'src' in currentScript
-    ? import(new URL('chat-widget.js', currentScript.src).href)
-    : import('./module.js');
+// Browsers do not tell a script of another origin its own address, so a relative path would lead nowhere.
+const address =
+  currentScript && 'src' in currentScript ? new URL('chat-widget.js', currentScript.src).href : undefined;
+let attempts = 0;
+const loaded = /** @type {Promise<typeof import('./module.js')>} */ (
+  insist(
+    // Browsers remember that a module failed, under its address.
+    () => (address ? import(address + (attempts++ ? `?${attempts}` : '')) : import('./module.js')),
+    new AbortController().signal,
+    () => {},
+  )
+);
 
 /**
  * As in the module. The widget appears once the module is loaded: only then it is known whose element it is.

@@ -134,12 +134,14 @@ export function createView(root, texts, actions) {
      * @param {string} text
      */
     showStatus(state, text) {
-      if (status.textContent === text) return;
+      // Two states may have the same text, which is then said once.
+      const isNew = status.textContent !== text;
+      if (!isNew && status.classList.contains(state)) return;
       // Where nobody is signed in, the sign-in panel follows.
       if (!/^[cs]/.test(state)) appear();
       status.className = `status ${state}`;
       status.textContent = text;
-      announcer.notice(text);
+      if (isNew) announcer.notice(text);
       isOnline = state === 'online';
       showMessages(messages);
     },

@@ -292,6 +292,12 @@ describe('the stream', () => {
     assert.equal(transcript().length, 2, 'neither an old one nor one of a page counts');
   });
 
+  test('forgets that an answer was on its way if none comes', () => {
+    conversation.record({ id: 't', type: 'typing', time: TIME, data: {} }, Date.parse(TIME));
+    conversation.stall();
+    assert.deepEqual(transcript(), []);
+  });
+
   test('brings attachments, with or without a text', () => {
     const attachments = [{ name: 'Bill.pdf', url: 'https://files.example/1' }];
     receive('message', { text: 'Here it is', attachments });

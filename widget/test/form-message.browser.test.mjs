@@ -41,6 +41,35 @@ describe('a form in the chat', () => {
     assert.equal(await contact().isDisabled(), true);
   });
 
+  test('is locked while its answer waits, so that it shows what is sent, and can be changed again if that fails', async () => {
+    edge.publish('form', FORM);
+    edge.postFailures = [{ status: 422, title: 'No.' }];
+    await widget.openSignedIn();
+    const held = Promise.withResolvers();
+    await widget.context.route('**/events/*', (route) => held.promise.then(() => route.continue()));
+    await contact().fill('Ada');
+    await contact().press('Enter');
+    await sending().waitFor();
+    assert.equal(await contact().isDisabled(), true);
+    held.resolve(undefined);
+    await widget.page.getByText('Your answers were not sent. Please try again.').waitFor();
+    assert.equal(await contact().isEnabled(), true);
+    assert.equal(await contact().evaluate((node) => node.matches(':focus')), true);
+  });
+
+  test('keeps what is filled in when the language changes', async () => {
+    edge.publish('form', FORM);
+    await widget.openSignedIn();
+    await contact().fill('Ad');
+    await widget.page.evaluate(() => document.querySelector('chat-widget')?.setAttribute('lang', 'de'));
+    await widget.page.locator('chat-widget [part=form-submit]', { hasText: 'Senden' }).waitFor();
+    assert.equal(await contact().inputValue(), 'Ad');
+    await contact().fill('Ada');
+    await contact().press('Enter');
+    await until(() => edge.posts.length === 1, 'the answer');
+    assert.deepEqual(JSON.parse(edge.posts[0]?.text ?? ''), ANSWER);
+  });
+
   test('that was answered in another tab shows those answers', async () => {
     edge.publish('form', FORM);
     await widget.openSignedIn();

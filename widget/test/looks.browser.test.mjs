@@ -123,6 +123,17 @@ describe('a compact widget', () => {
     ]);
   });
 
+  test('is still there, and says what is new, after another channel was set', async () => {
+    widget.edge.user = ADA;
+    await openState(widget, { compact: '' });
+    await launcher().waitFor();
+    await widget.page.evaluate(() => document.querySelector('chat-widget')?.setAttribute('channel', 'other'));
+    await widget.page.locator('chat-widget .log').waitFor({ state: 'attached' });
+    assert.equal(await launcher().isVisible(), true);
+    await launcher().click();
+    assert.equal(await isOpen(), true);
+  });
+
   test('can be opened by the page, which keeps the focus', async () => {
     await openState(widget, { compact: '' });
     await launcher().waitFor();

@@ -99,6 +99,57 @@ describe('what a message has besides plain text', () => {
     assert.deepEqual(await widget.messageTexts(), ['no']);
   });
 
+  test('the page may allow deletion at any time, and take it back', async () => {
+    await widget.openSignedIn();
+    await widget.send('mine');
+    await widget.waitForMessage({ role: 'user', state: 'done', text: 'mine' });
+    const set = (/** @type {string} */ value) =>
+      widget.page.evaluate((text) => document.querySelector('chat-widget')?.setAttribute('deletable', text), value);
+    await set('');
+    await shadow('.delete-message').waitFor({ state: 'attached' });
+    await set('false');
+    await shadow('.delete-message').waitFor({ state: 'detached' });
+    await set('true');
+    await shadow('.delete-message').waitFor({ state: 'attached' });
+  });
+
+  test('an asked deletion is still asked after the list was drawn anew', async () => {
+    await widget.openSignedIn();
+    await widget.send('mine');
+    await widget.waitForMessage({ role: 'user', state: 'done', text: 'mine' });
+    await widget.page.evaluate(() => document.querySelector('chat-widget')?.toggleAttribute('deletable', true));
+    await widget.page.getByRole('button', { name: 'Delete message' }).click();
+    await widget.page.evaluate(() => document.querySelector('chat-widget')?.setAttribute('heading', 'Other'));
+    await widget.page.getByRole('heading', { name: 'Other' }).waitFor();
+    await widget.page.getByRole('button', { name: 'Delete this message?' }).waitFor();
+  });
+
+  test('what a message has speaks the language that is set later', async () => {
+    edge.publish('message', { text: '```\ncode\n```', attachments: [{ name: 'a', url: 'https://files.example/1' }] });
+    await widget.openSignedIn();
+    await shadow('[aria-label="Code"]').waitFor();
+    await widget.page.evaluate(() => {
+      const chat = /** @type {any} */ (document.querySelector('chat-widget'));
+      chat.strings = { code: 'Quelltext', copy: 'Kopie', files: 'Dateien' };
+    });
+    await shadow('[aria-label="Quelltext"]').waitFor();
+    await shadow('[aria-label="Dateien"]').waitFor();
+  });
+
+  test('is read out without its signs, and not again after a reload', async () => {
+    await widget.openSignedIn();
+    await widget.waitForStatus('Online');
+    edge.publish('message', { text: 'See **the** [map](https://e.example/)' });
+    const read = shadow('[role=status]').filter({ hasText: 'See the map' });
+    await read.waitFor({ state: 'attached' });
+    edge.history.length = 0;
+    edge.publish('message', { text: 'of yesterday' }, undefined, undefined, '2020-01-01T00:00:00Z');
+    await widget.page.reload();
+    await widget.waitForMessage({ text: 'of yesterday' });
+    await shadow('[role=status]').filter({ hasText: 'Online' }).first().waitFor({ state: 'attached' });
+    assert.equal(await shadow('[role=status]').filter({ hasText: 'of yesterday' }).count(), 0);
+  });
+
   test('without its code, messages are plain text, and it can be tried again', async () => {
     const failing = `${widget.edgeOrigin}/assets/message.js*`;
     await widget.context.route(failing, (route) => route.abort());
@@ -107,8 +158,10 @@ describe('what a message has besides plain text', () => {
     await widget.waitForMessage({ text: 'some **bold** text' });
     await widget.page.getByText('This could not be loaded.').waitFor();
     await widget.context.unroute(failing);
-    await widget.page.getByRole('button', { name: 'Try again' }).click();
+    await widget.page.getByRole('button', { name: 'Try again' }).focus();
+    await widget.page.keyboard.press('Enter');
     await shadow('.rich strong').waitFor();
+    assert.equal(await shadow('.log').evaluate((node) => node.matches(':focus')), true, 'the focus has a place');
   });
 
   test('while an input method composes, Enter does not send', async () => {

@@ -3,12 +3,13 @@
 
 import { renderByPage } from './renderer.js';
 import { record } from './text.js';
-import { FormView } from './view.js';
+import { FormView, pickStrings } from './view.js';
 
 /**
  * @typedef {object} Asked
  * @property {import('./renderer.js').RenderedForm} form
  * @property {boolean} isSettled whether it shows its final answers, or sends them: no others take their place
+ * @property {string} texts that it is shown with
  */
 
 /** @type {WeakMap<HTMLElement, Asked>} */
@@ -22,16 +23,22 @@ const asked = new WeakMap();
  */
 export function renderInBubble(bubble, { id, form, answer }, options) {
   const before = asked.get(bubble);
-  if (before && (before.isSettled || !answer)) return;
+  const texts = JSON.stringify([pickStrings(options.strings), options.locale]);
+  const view = before?.form instanceof FormView ? before.form : undefined;
+  // A renderer of the page sees to its own texts.
+  const isRetold = view && before?.texts !== texts;
+  if (isRetold ? before.isSettled && !answer : before && (before.isSettled || !answer)) return;
   const hadFocus = before && before.form.element.matches(':focus');
   before?.form.destroy();
   const { submission: answers, sent } = record(answer);
   // Nothing of a record is a promise.
   const sending = sent instanceof Promise ? sent : undefined;
-  const submission = answer ? { data: record(answers).data, state: sending ? 'draft' : 'submitted' } : undefined;
+  const submission = answer
+    ? { data: record(answers).data, state: sending ? 'draft' : 'submitted' }
+    : view && { data: view.answers, state: 'draft' };
   const own = { ...options, id: id ?? '', submission, sending, onSubmit };
   const rendered = renderByPage(form, own) ?? new FormView(form, own);
-  const current = { form: rendered, isSettled: Boolean(answer && !sending) };
+  const current = { form: rendered, isSettled: Boolean(answer && !sending), texts };
   if (!before) whenRemoved(bubble, () => asked.get(bubble)?.form.destroy());
   asked.set(bubble, current);
   bubble.append(rendered.element);

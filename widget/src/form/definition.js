@@ -58,6 +58,8 @@ const MAX_KEY = 128;
  * @property {number} width of a column, in twelfths
  * @property {string} action of a button
  * @property {boolean} isHidden always
+ * @property {boolean} isDoubtful whether nobody knows if it is to be shown: its condition is not understood, or that of
+ *   what it is in
  * @property {boolean} isDisabled
  * @property {boolean} keepsValue while it is hidden
  * @property {boolean} isMultiple
@@ -114,10 +116,10 @@ export function parseForm(definition) {
   /**
    * @param {unknown} sources
    * @param {number} depth
-   * @param {boolean} [isHidden] whether what they are in is hidden always
+   * @param {Component} [parent] what they are in
    * @returns {Component[]}
    */
-  const parseAll = (sources, depth, isHidden = false) => {
+  const parseAll = (sources, depth, parent) => {
     const components = [];
     for (const item of Array.isArray(sources) ? sources : []) {
       left -= 1;
@@ -126,7 +128,7 @@ export function parseForm(definition) {
         components.push(component('limit', 'text'));
         break;
       }
-      components.push(parse(record(item), depth, isHidden));
+      components.push(parse(record(item), depth, parent));
     }
     return components;
   };
@@ -134,23 +136,24 @@ export function parseForm(definition) {
   /**
    * @param {Record<string, unknown>} item
    * @param {number} depth
-   * @param {boolean} isHidden
+   * @param {Component} [parent]
    */
-  const parse = (item, depth, isHidden) => {
+  const parse = (item, depth, parent) => {
     const parsed = parseComponent(item, budget);
-    parsed.isHidden ||= isHidden;
+    parsed.isHidden ||= Boolean(parent?.isHidden);
+    parsed.isDoubtful = parsed.unread.has('condition') || Boolean(parent?.isDoubtful);
     if (parsed.type === 'columns') {
       parsed.children = list(item.columns, MAX_COLUMNS).map((column) => {
         const { width, components } = record(column);
         const child = component('column', 'layout');
         child.width = Math.min(12, Math.max(1, Math.round(number(width) ?? 6)));
-        child.children = parseAll(components, depth + 1, parsed.isHidden);
+        child.children = parseAll(components, depth + 1, parsed);
         return child;
       });
       if (Array.isArray(item.columns) && item.columns.length > MAX_COLUMNS)
         parsed.children.push(component('limit', 'text'));
     } else if (parsed.kind === 'layout') {
-      parsed.children = parseAll(item.components, depth + 1, parsed.isHidden);
+      parsed.children = parseAll(item.components, depth + 1, parsed);
     }
     return parsed;
   };
@@ -184,6 +187,7 @@ function component(type, kind) {
     width: 12,
     action: '',
     isHidden: false,
+    isDoubtful: false,
     isDisabled: false,
     keepsValue: false,
     isMultiple: false,

@@ -36,10 +36,10 @@ export function validateComponent(component, value, { shown, data }) {
   if (component.kind !== 'input' || component.type === 'hidden') return undefined;
   // What nobody sees, nobody can correct.
   if (component.isHidden || !shown.has(component)) return undefined;
-  const { rules, type, unread } = component;
+  const { rules, type, isDoubtful } = component;
   if (typeof value === 'number' && Number.isNaN(value)) return { rule: type === 'number' ? 'number' : 'invalidDate' };
   // If it is unknown whether a question applies, nobody can be made to answer it.
-  if (rules.required && !unread.has('condition') && !hasValue(component, value)) return { rule: 'required' };
+  if (rules.required && !isDoubtful && !hasValue(component, value)) return { rule: 'required' };
   const failure =
     type === 'number'
       ? validateNumber(component, value)

@@ -77,6 +77,12 @@ export class FormView {
     this.element.remove();
   }
 
+  /** What is filled in so far. */
+  get answers() {
+    for (const [component, field] of this.#fields) this.#values.set(component, field.value);
+    return evaluate(this.#form, this.#values).data;
+  }
+
   /** Where the answers are not asked for any more. */
   focus() {
     this.#status.focus();
@@ -289,11 +295,17 @@ export class FormView {
       this.#say(this.#strings.formTooLong, true);
       return;
     }
-    if (!(await this.#wait(async () => this.#options.onSubmit(event)))) return;
-    const hadFocus = this.#node.contains(/** @type {ShadowRoot} */ (this.#node.getRootNode()).activeElement);
-    this.#showSent();
+    const root = /** @type {ShadowRoot} */ (this.#node.getRootNode());
+    const focused = root.activeElement;
+    // What is shown beside "sent" later is what was sent.
+    this.#lock(true);
     // The button that had the focus is gone.
-    if (hadFocus) this.focus();
+    if (focused) this.focus();
+    if (await this.#wait(async () => this.#options.onSubmit(event))) this.#showSent();
+    else if (!this.#isBusy) {
+      this.#lock(false);
+      if (root.activeElement === this.#status && focused instanceof HTMLElement) focused.focus();
+    }
   }
 
   /** Shows answers that are being sent since before this form was shown. @param {Promise<unknown>} sending */
@@ -360,7 +372,7 @@ function createSheet() {
  * @param {unknown} strings those of the widget and of forms
  * @returns {Partial<import('./strings.js').FormStrings>}
  */
-function pickStrings(strings) {
+export function pickStrings(strings) {
   const entries = Object.entries(record(strings)).filter(
     ([name, text]) => name.startsWith('form') && typeof text === 'string',
   );

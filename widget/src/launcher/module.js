@@ -42,6 +42,8 @@ function createLauncher(host, root) {
   root.adoptedStyleSheets.push(sheet);
   const badge = element('span', { part: 'badge', 'aria-hidden': 'true' });
   const launcher = button('launcher');
+  // The chat's own is hidden with it.
+  const region = element('div', { class: 'sr-only', role: 'status' });
   launcher.append(badge);
   const close = button('close');
   /** @type {Record<string, string>} */
@@ -54,8 +56,11 @@ function createLauncher(host, root) {
   launcher.onclick = () => toggle(!isOpen());
   close.onclick = () => toggle(false);
   host.addEventListener('chat-unread', (event) => {
+    const before = count;
     ({ count } = /** @type {CustomEvent} */ (event).detail);
     show();
+    if (count > before && isCompact() && !isOpen()) region.textContent = news();
+    else if (!count) region.textContent = '';
   });
   root.addEventListener('keydown', (event) => {
     const { key, isComposing } = /** @type {KeyboardEvent} */ (event);
@@ -69,7 +74,10 @@ function createLauncher(host, root) {
     if (!(relatedTarget instanceof Node) || host.contains(relatedTarget)) return;
     if (isCompact() && matchMedia(COVERS).matches) host.removeAttribute('open');
   });
-  new MutationObserver(show).observe(host, { attributeFilter: ['open', 'compact'] });
+  const observer = new MutationObserver(show);
+  observer.observe(host, { attributeFilter: ['open', 'compact'] });
+  // Another edge or channel is another chat, which takes the place of everything here.
+  observer.observe(root, { childList: true });
 
   const isCompact = () => host.hasAttribute('compact');
   const isOpen = () => host.hasAttribute('open');
@@ -90,17 +98,17 @@ function createLauncher(host, root) {
     }
   }
 
+  const news = () => plural(texts, 'unreadCount', count, locale);
+
   function show() {
     const [shell, header] = [part('shell'), part('header')];
-    // The shell is another one if the widget's edge or channel was changed.
-    if (launcher.parentNode !== root) root.append(launcher);
+    if (launcher.parentNode !== root) root.append(region, launcher);
     if (header && close.parentNode !== header) header.append(close);
     const open = isOpen();
     if (isCompact()) shell?.setAttribute('role', 'dialog');
     else shell?.removeAttribute('role');
     launcher.setAttribute('aria-expanded', String(open));
-    const news = count && !open ? `, ${plural(texts, 'unreadCount', count, locale)}` : '';
-    launcher.setAttribute('aria-label', `${open ? texts.close : texts.open}${news}`);
+    launcher.setAttribute('aria-label', `${open ? texts.close : texts.open}${count && !open ? `, ${news()}` : ''}`);
     close.setAttribute('aria-label', texts.close ?? '');
     badge.textContent = count > 99 ? '99+' : count.toLocaleString(locale);
     badge.hidden = !count || open;

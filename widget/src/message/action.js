@@ -53,14 +53,21 @@ export function createActions(list, messageOf, strings, say, send) {
     }, COPIED_MS);
   }
 
+  /** @param {Element} node */
+  function textOf({ classList }) {
+    const { copyMessage, confirmDelete, deleteMessage } = strings();
+    if (classList.contains('copy-message')) return copyMessage;
+    return classList.contains('confirm') ? confirmDelete : deleteMessage;
+  }
+
   /** The first click asks, the second deletes. @param {HTMLElement} node @param {Element} item */
   async function remove(node, item) {
     if (!node.classList.contains('confirm')) {
       node.classList.add('confirm');
-      label(node, strings().confirmDelete);
+      label(node, textOf(node));
       setTimeout(() => {
         node.classList.remove('confirm');
-        label(node, strings().deleteMessage);
+        label(node, textOf(node));
       }, CONFIRM_MS);
       return;
     }
@@ -123,6 +130,8 @@ export function createActions(list, messageOf, strings, say, send) {
       // Browsers let pages copy in secure contexts only.
       if (navigator.clipboard) names.push('copy-message');
       if (role === 'user' && id !== null && root.host.hasAttribute('deletable')) names.push('delete-message');
+      for (const node of [...actions.children])
+        if (!names.includes(node.getAttribute('part') ?? '')) node.remove();
       for (const name of names) {
         let node = /** @type {HTMLElement | null} */ (actions.querySelector(`.${name}`));
         if (!node) {
@@ -130,7 +139,7 @@ export function createActions(list, messageOf, strings, say, send) {
           node.tabIndex = -1;
           actions.append(node);
         }
-        label(node, name === 'copy-message' ? strings().copyMessage : strings().deleteMessage);
+        label(node, textOf(node));
       }
     },
 

@@ -78,10 +78,13 @@ export function createExtras(scroller, list, scrollToEnd, stick, isAtEnd, refres
   const shown = new WeakMap();
   /** Where the Markdown of a bubble is shown. @type {WeakMap<HTMLElement, HTMLElement>} */
   const places = new WeakMap();
-  /** What the list of files of a bubble was made from, and it. @type {WeakMap<HTMLElement, [unknown, HTMLElement?]>} */
+  /** What the list of files of a bubble was made from, and it. @type {WeakMap<HTMLElement, [unknown, string, HTMLElement?]>} */
   const files = new WeakMap();
   /** The answer that the form of a bubble is shown with; true: none. @type {WeakMap<HTMLElement, unknown>} */
   const asked = new WeakMap();
+
+  /** The texts that a form is shown with. @type {WeakMap<HTMLElement, Strings>} */
+  const told = new WeakMap();
 
   const actions = createActions(
     list,
@@ -160,15 +163,16 @@ export function createExtras(scroller, list, scrollToEnd, stick, isAtEnd, refres
         if (isRich && content.parentNode) content.replaceWith(markdown);
         else if (!isRich && markdown.parentNode) markdown.replaceWith(content);
       }
-      const [source, old] = files.get(bubble) ?? [];
-      if (source !== attachments) {
+      const [source, label, old] = files.get(bubble) ?? [];
+      if (source !== attachments || label !== strings.files) {
         old?.remove();
         const node = attachmentList(attachments, strings.files, language);
-        files.set(bubble, [attachments, node]);
+        files.set(bubble, [attachments, strings.files, node]);
         if (node) bubble.append(node);
       }
-      if (form && asked.get(bubble) !== answer) {
+      if (form && (asked.get(bubble) !== answer || told.get(bubble) !== texts)) {
         asked.set(bubble, answer);
+        told.set(bubble, texts);
         void showForm(message, bubble, language);
       }
       if (text && (state === 'done' || state === 'sent')) actions.add(item, message);

@@ -34,7 +34,7 @@ export function showMarkdown(place, text, isOpen, strings) {
   blocks.forEach((block, i) => {
     const existing = place.childNodes[i];
     // What was open is shown as if it were closed.
-    const source = `${block.source}${isOpen && i === blocks.length - 1}`;
+    const source = `${block.source}${isOpen && i === blocks.length - 1}${strings.code} ${strings.copy} ${strings.table}`;
     if (existing && sources.get(existing) === source) return;
     const fresh = blockNode(block, strings);
     const node = existing ? adapt(existing, fresh) : place.appendChild(fresh);
