@@ -36,7 +36,7 @@ use crate::{
         random::Random, readiness::Readiness, reason::Reason, telemetry::Event, traced::Traced,
         unavailable::Unavailable,
     },
-    session::cache::SessionCache,
+    session::{cache::SessionCache, store::Sessions},
     sign_in::refresh::Refresher,
     stream::{bridge::Bridge, hole::Holes},
 };
@@ -97,7 +97,9 @@ impl Edge {
         let Deferred { copies, afterwards: Afterwards { refresh, returned }, request_id, trace, route } = deferred;
         let platform = &Traced { platform, request_id: &request_id, trace: &trace, route, copies: &copies };
         let refresh = async {
-            if let (Some(session), Ok((config, memory))) = (refresh, &self.deployment) {
+            if let (Some(principal), Ok((config, memory))) = (refresh, &self.deployment) {
+                let sessions = Sessions { platform, settings: &config.sessions, cache: &memory.sessions };
+                let Ok(session) = sessions.session_of(principal).await else { return };
                 let provider = session.record.provider.clone();
                 // If the provider has ended the account's grant, this ends the session.
                 drop(Refresher { platform, config, memory }.account(&session, &provider, None, false).await);
@@ -198,14 +200,14 @@ fn with_client_address<B>(config: &Config, request: Request<B>) -> Request<B> {
     }
 }
 
-/// Checks where a request comes from, loads the session that its row asks for, and runs its handler.
+/// Checks where a request comes from, finds the session that its row asks for, and runs its handler.
 async fn respond<P: Platform>(context: Context<'_, P>, request: Request<P::Body>) -> Result<Response<P::Body>, Error> {
     guard::check(context.config, context.row, &context.parameters, &request.method, &request.headers)?;
-    let session = match context.row.auth {
+    let principal = match context.row.auth {
         Auth::None => None,
-        Auth::Session => Some(context.sessions().load(&request.headers).await?),
-        Auth::Optional => match context.sessions().load(&request.headers).await {
-            Ok(session) => Some(session),
+        Auth::Session => Some(context.sessions().principal(&request.headers).await?),
+        Auth::Optional => match context.sessions().principal(&request.headers).await {
+            Ok(principal) => Some(principal),
             Err(error @ Error::Unauthenticated { .. }) => {
                 let embed = context.config.sessions.embed;
                 let mut response = dispatch::run(context, request, None).await?;
@@ -215,7 +217,7 @@ async fn respond<P: Platform>(context: Context<'_, P>, request: Request<P::Body>
             Err(error) => return Err(error),
         },
     };
-    dispatch::run(context, request, session).await
+    dispatch::run(context, request, principal).await
 }
 
 /// Removes the session cookie of a request if it does not open: it never will, and would be sent and refused until its end

@@ -22,7 +22,10 @@ use crate::{
         service::{Credential, Installation, Refusal, Service},
     },
     runtime::{platform::Platform, reason::Reason},
-    session::{record::SessionRecord, store::Session},
+    session::{
+        principal::{Principal, Summary},
+        store::Session,
+    },
     sign_in::step_up::Demand,
 };
 
@@ -30,11 +33,11 @@ use crate::{
 pub(super) async fn proxy<P: Platform>(
     context: &Context<'_, P>,
     request: Request<P::Body>,
-    session: &Session,
+    principal: Principal,
 ) -> Result<Response<P::Body>, Error> {
     let platform = context.platform;
     let service = context.config.service(context.parameter(0)).ok_or(Error::NotFound)?;
-    if !is_served(context.config, service, session) {
+    if !is_served(context.config, service, &principal.summary) {
         return Err(Error::NotForUser);
     }
     let path = format!("/{}", context.parameter(1));
@@ -53,6 +56,7 @@ pub(super) async fn proxy<P: Platform>(
         named: &service.request_headers,
     };
     let headers = request_headers(&received, &forwarding)?;
+    let session = &context.sessions().session_of(principal).await?;
     // Before the body is read: a user who must sign in first need not wait for an upload to finish.
     let authorization = authorize(context, session, service, false).await?;
     let limit_bytes = service.body_limit_bytes.min(context.row.body_limit_bytes);
@@ -85,8 +89,8 @@ fn step_up<P: Platform>(
 }
 
 /// Whether a service is for users of the provider that began this session.
-fn is_served(config: &Config, service: &Service, session: &Session) -> bool {
-    let SessionRecord { provider, accounts, .. } = &session.record;
+fn is_served(config: &Config, service: &Service, summary: &Summary) -> bool {
+    let Summary { provider, accounts, .. } = summary;
     // The provider's id may have been configured for another issuer since. A user of the former issuer is not its user
     // (M16).
     let is_of_issuer = || accounts.get(provider).is_none_or(|it| config.provider_of(provider, &it.issuer).is_some());

@@ -14,7 +14,7 @@ use crate::{
     oauth::{discovery::Endpoints, provider::Provider, token_endpoint::Client},
     route::{Parameters, Row},
     runtime::platform::Platform,
-    session::store::{Session, Sessions},
+    session::{principal::Principal, store::Sessions},
     sign_in::{account::Accounts, refresh::Refresher},
     stream::bridge::Bridge,
 };
@@ -47,7 +47,7 @@ pub struct Context<'a, P> {
 #[derive(Debug, Default)]
 pub struct Afterwards {
     /// A session whose own account is to be refreshed.
-    pub refresh: Option<Session>,
+    pub refresh: Option<Principal>,
     /// A client that came back, and may have missed a hole.
     pub returned: Option<Returned>,
 }

@@ -10,7 +10,7 @@ use crate::{
     http::web::{Request, Response},
     route::Handler,
     runtime::{platform::Platform, reason::Reason},
-    session::store::Session,
+    session::principal::Principal,
 };
 
 /// Runs the handler of a row. Each has a box of its own: otherwise every request would carry, and move, the space that the
@@ -21,22 +21,22 @@ use crate::{
 pub(crate) async fn run<P: Platform>(
     context: Context<'_, P>,
     request: Request<P::Body>,
-    session: Option<Session>,
+    principal: Option<Principal>,
 ) -> Result<Response<P::Body>, Error> {
-    match (context.row.handler, session) {
+    match (context.row.handler, principal) {
         (Handler::Login, _) => Box::pin(login::login(&context, &request)).await,
         (Handler::Callback, _) => Box::pin(callback::callback(&context, &request)).await,
-        (Handler::Disconnect, Some(session)) => Box::pin(disconnect::disconnect(&context, session)).await,
-        (Handler::Session, session) => Ok(session::describe(&context, &request, session.as_ref()).await),
+        (Handler::Disconnect, Some(principal)) => Box::pin(disconnect::disconnect(&context, principal)).await,
+        (Handler::Session, principal) => Ok(session::describe(&context, &request, principal.as_ref()).await),
         (Handler::Handoff, _) => Box::pin(handoff::redeem(&context, request)).await,
         (Handler::Logout, _) => Box::pin(logout::logout(&context, &request)).await,
-        (Handler::Proxy, Some(session)) => Box::pin(bff::proxy(&context, request, &session)).await,
-        (Handler::Events, Some(session)) => Box::pin(event::post(&context, request, &session)).await,
-        (Handler::History, Some(session)) => Box::pin(history::page(&context, &request, &session)).await,
-        (Handler::Stream, Some(session)) => Box::pin(stream::open(&context, &request, &session)).await,
-        (Handler::OwnSessions, Some(session)) => Box::pin(own_sessions::list(&context, &session)).await,
-        (Handler::EndOwnSession, Some(session)) => Box::pin(own_sessions::end_one(&context, &request, &session)).await,
-        (Handler::EndOtherSessions, Some(session)) => Box::pin(own_sessions::end_others(&context, &session)).await,
+        (Handler::Proxy, Some(principal)) => Box::pin(bff::proxy(&context, request, principal)).await,
+        (Handler::Events, Some(principal)) => Box::pin(event::post(&context, request, &principal)).await,
+        (Handler::History, Some(principal)) => Box::pin(history::page(&context, &request, &principal)).await,
+        (Handler::Stream, Some(principal)) => Box::pin(stream::open(&context, &request, &principal)).await,
+        (Handler::OwnSessions, Some(principal)) => Box::pin(own_sessions::list(&context, &principal)).await,
+        (Handler::EndOwnSession, Some(principal)) => Box::pin(own_sessions::end_one(&context, &request, &principal)).await,
+        (Handler::EndOtherSessions, Some(principal)) => Box::pin(own_sessions::end_others(&context, &principal)).await,
         (Handler::EndSession, _) => Box::pin(end_session::end_session(&context, &request)).await,
         (Handler::LoggedOut, _) => end_session::logged_out(&context, &request),
         (Handler::BackchannelLogout, _) => Box::pin(backchannel_logout::receive(&context, request)).await,

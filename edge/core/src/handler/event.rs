@@ -24,7 +24,7 @@ use crate::{
     },
     runtime::{clock::rfc3339, dependency::Dependency, platform::Platform, reason::Reason, unavailable::Unavailable},
     seal::length_prefixed,
-    session::store::Session,
+    session::principal::Principal,
 };
 
 /// The user that the page shows, by `user.id` of `/auth/session`. Optional.
@@ -56,7 +56,7 @@ struct Posted {
 pub(super) async fn post<P: Platform>(
     context: &Context<'_, P>,
     request: Request<P::Body>,
-    session: &Session,
+    principal: &Principal,
 ) -> Result<Response<P::Body>, Error> {
     let channel = context.parameter(0).to_owned();
     if !context.config.channels.contains(&channel) {
@@ -65,7 +65,7 @@ pub(super) async fn post<P: Platform>(
     if !is_json(request.header(&header::CONTENT_TYPE).unwrap_or_default()) {
         return Err(Error::UnsupportedMediaType);
     }
-    let subject = &session.record.user.subject;
+    let subject = &principal.summary.user.subject;
     // A page that still shows another user must not send in this user's name.
     if request.headers.contains_key(EXPECTED_USER) && request.header(&EXPECTED_USER) != Some(&subject.to_string()) {
         return Err(Error::UserChanged);

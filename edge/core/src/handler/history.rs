@@ -25,7 +25,7 @@ use crate::{
         web::{Request, Response},
     },
     runtime::{clock::within, dependency::Dependency, platform::Platform, reason::Reason, unavailable::Unavailable},
-    session::store::Session,
+    session::principal::Principal,
 };
 
 /// How many records a page has, unless the query says so.
@@ -53,17 +53,17 @@ struct Page<'a> {
 pub(super) async fn page<P: Platform>(
     context: &Context<'_, P>,
     request: &Request<P::Body>,
-    session: &Session,
+    principal: &Principal,
 ) -> Result<Response<P::Body>, Error> {
     let name = context.parameter(0);
     let channel = context.config.channels.iter().find(|known| *known == name).ok_or(Error::NotFound)?;
     let channel = Channel::parse(channel).map_err(|_| Error::NotFound)?;
     let (before, limit) = asked_for(&channel, request.query.as_deref())?;
     // A scan of Kafka costs more than an event.
-    let key = format!("history:{}", session.record.user.subject);
+    let key = format!("history:{}", principal.summary.user.subject);
     rate::check(context.platform, context.config.rates.events, &key).await?;
     let asked = HistoryRequest { channel, before, limit };
-    let user = &session.record.user.subject;
+    let user = &principal.summary.user.subject;
     let found = read(context, user, &asked).await?;
     let events: Result<Vec<&RawValue>, _> =
         found.frames.lines().filter_map(|line| line.strip_prefix("data: ")).map(serde_json::from_str).collect();

@@ -13,18 +13,18 @@ use crate::{
     runtime::{clock::rfc3339, platform::Platform},
     session::{
         index::{Entry, IndexName},
-        store::Session,
+        principal::Principal,
     },
 };
 
 /// The index of all sessions of a session's user.
-fn user_index(session: &Session) -> IndexName {
-    IndexName::user(&session.record.user.subject.to_string())
+fn user_index(principal: &Principal) -> IndexName {
+    IndexName::user(&principal.summary.user.subject.to_string())
 }
 
 /// `GET /auth/sessions`: the user's live sessions, newest first.
-pub(super) async fn list<P: Platform>(context: &Context<'_, P>, session: &Session) -> Result<Response<P::Body>, Error> {
-    let mut entries = context.sessions().list_alive(&user_index(session)).await?;
+pub(super) async fn list<P: Platform>(context: &Context<'_, P>, principal: &Principal) -> Result<Response<P::Body>, Error> {
+    let mut entries = context.sessions().list_alive(&user_index(principal)).await?;
     entries.sort_by_key(|entry| Reverse(entry.created_at_ms));
     let sessions: Vec<_> = entries
         .iter()
@@ -34,7 +34,7 @@ pub(super) async fn list<P: Platform>(context: &Context<'_, P>, session: &Sessio
                 "label": label,
                 "created_at": rfc3339(*created_at_ms),
                 "expires_at": rfc3339(*expires_at_ms),
-                "current": *handle == session.handle,
+                "current": *handle == principal.handle,
             })
         })
         .collect();
@@ -46,29 +46,29 @@ pub(super) async fn list<P: Platform>(context: &Context<'_, P>, session: &Sessio
 pub(super) async fn end_one<P: Platform>(
     context: &Context<'_, P>,
     request: &Request<P::Body>,
-    session: &Session,
+    principal: &Principal,
 ) -> Result<Response<P::Body>, Error> {
-    if session.handle.as_str() == context.parameter(0) {
+    if principal.handle.as_str() == context.parameter(0) {
         return logout::logout(context, request).await;
     }
     let sessions = context.sessions();
-    let mut entries = sessions.list(&user_index(session)).await?;
+    let mut entries = sessions.list(&user_index(principal)).await?;
     entries.retain(|entry| entry.session.as_str() == context.parameter(0));
     if entries.is_empty() {
         return Err(Error::NotFound);
     }
-    sessions.end_entries(&user_index(session), &entries, EndReason::Revoked).await?;
+    sessions.end_entries(&user_index(principal), &entries, EndReason::Revoked).await?;
     Ok(Response::empty(StatusCode::NO_CONTENT))
 }
 
 /// `DELETE /auth/sessions`: ends all the user's sessions but the requesting one.
 pub(super) async fn end_others<P: Platform>(
     context: &Context<'_, P>,
-    session: &Session,
+    principal: &Principal,
 ) -> Result<Response<P::Body>, Error> {
     let sessions = context.sessions();
-    let mut entries = sessions.list(&user_index(session)).await?;
-    entries.retain(|entry| entry.session != session.handle);
-    sessions.end_entries(&user_index(session), &entries, EndReason::Revoked).await?;
+    let mut entries = sessions.list(&user_index(principal)).await?;
+    entries.retain(|entry| entry.session != principal.handle);
+    sessions.end_entries(&user_index(principal), &entries, EndReason::Revoked).await?;
     Ok(Response::empty(StatusCode::NO_CONTENT))
 }

@@ -13,10 +13,7 @@ use crate::{
     },
     oauth::provider::Provider,
     runtime::platform::Platform,
-    session::{
-        record::{LinkedAccount, SessionRecord},
-        store::Session,
-    },
+    session::principal::{AccountSummary, Principal, Summary},
     token_set::User,
 };
 
@@ -24,25 +21,25 @@ use crate::{
 pub(super) async fn describe<P: Platform>(
     context: &Context<'_, P>,
     request: &Request<P::Body>,
-    session: Option<&Session>,
+    principal: Option<&Principal>,
 ) -> Response<P::Body> {
     let (config, now_ms) = (context.config, context.platform.now_ms());
-    let record = session.map(|session| &session.record);
+    let summary = principal.map(|principal| &*principal.summary);
     let body = Description {
-        authenticated: session.is_some(),
-        connections: record.map(|record| connections(config, record, now_ms)),
-        expires_in: record.map(|record| record.expires_at_ms.saturating_sub(now_ms) / 1000),
+        authenticated: principal.is_some(),
+        connections: summary.map(|summary| connections(config, summary, now_ms)),
+        expires_in: summary.map(|summary| summary.expires_at_ms.saturating_sub(now_ms) / 1000),
         handoff: config.sessions.embed == Embed::CrossSite,
         providers: config.providers.iter().map(|Provider { id, name, .. }| Named { id, name }).collect(),
-        user: record.map(|SessionRecord { user: User { subject, name, email }, .. }| Person {
+        user: summary.map(|Summary { user: User { subject, name, email }, .. }| Person {
             email: email.as_deref(),
             id: subject,
             name,
         }),
     };
     let mut response = Response::json(StatusCode::OK, "application/json", &body);
-    if let Some(session) = session
-        && let Some(cookie) = context.sessions().reseal(&request.headers, session).await
+    if let Some(principal) = principal
+        && let Some(cookie) = context.sessions().reseal(&request.headers, principal).await
     {
         response.add(header::SET_COOKIE, &cookie);
     }
@@ -88,10 +85,10 @@ struct Person<'a> {
 }
 
 /// The session's accounts.
-fn connections<'a>(config: &Config, record: &'a SessionRecord, now_ms: u64) -> Vec<Connection<'a>> {
-    let describe = |(provider, account): (&'a String, &LinkedAccount)| {
+fn connections<'a>(config: &Config, summary: &'a Summary, now_ms: u64) -> Vec<Connection<'a>> {
+    let describe = |(provider, account): (&'a String, &AccountSummary)| {
         let sign_in_needed = account.is_spent(now_ms) || config.provider_of(provider, &account.issuer).is_none();
         Connection { provider, sign_in_needed }
     };
-    record.accounts.iter().map(describe).collect()
+    summary.accounts.iter().map(describe).collect()
 }

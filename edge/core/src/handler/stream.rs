@@ -27,7 +27,7 @@ use crate::{
         telemetry::Event,
         unavailable::Unavailable,
     },
-    session::{record::LinkedAccount, store::Session},
+    session::principal::{AccountSummary, Principal, Summary},
     stream::{bridge::Bridge, hole::Holes},
 };
 
@@ -47,9 +47,9 @@ const MAX_CHANNELS: usize = 16;
 pub(super) async fn open<P: Platform>(
     context: &Context<'_, P>,
     request: &Request<P::Body>,
-    session: &Session,
+    principal: &Principal,
 ) -> Result<Response<P::Body>, Error> {
-    let open = open_request(context, request, session)?;
+    let open = open_request(context, request, principal)?;
     let returned = P::HUB_AT_EDGE.then(|| returning_client(context, &open)).flatten();
     let opened = if P::HUB_AT_EDGE {
         within(context.platform, HUB_TIMEOUT, Dependency::Hub, context.platform.open(open)).await?
@@ -59,12 +59,12 @@ pub(super) async fn open<P: Platform>(
     let body = match opened {
         Opened::Stream(body) => body,
         Opened::SessionEnded => {
-            context.memory.sessions.forget(&session.handle);
+            context.memory.sessions.forget(&principal.handle);
             return Err(Error::Unauthenticated { reason: Reason::SessionEndedMeanwhile });
         }
         Opened::TooManyStreams => return Err(Error::TooManyRequests),
     };
-    defer_refresh_if_due(context, session);
+    defer_refresh_if_due(context, principal);
     context.afterwards.borrow_mut().returned = returned;
     let mut response = Response { status: StatusCode::OK, headers: http::HeaderMap::new(), body };
     for (name, value) in [
@@ -109,15 +109,15 @@ pub(crate) async fn tell_hole<P: Platform>(bridge: &Bridge<'_, P>, holes: &Holes
 fn open_request<P: Platform>(
     context: &Context<'_, P>,
     request: &Request<P::Body>,
-    session: &Session,
+    principal: &Principal,
 ) -> Result<OpenStream, Error> {
     let channels = channels(&context.config.channels, request.query.as_deref().unwrap_or_default())?;
     let mut random = [0];
     context.platform.fill(&mut random)?;
-    let ends_in_ms = session.record.expires_at_ms.saturating_sub(context.platform.now_ms());
+    let ends_in_ms = principal.summary.expires_at_ms.saturating_sub(context.platform.now_ms());
     Ok(OpenStream {
-        subject: session.record.user.subject.clone(),
-        session: session.handle.clone(),
+        subject: principal.summary.user.subject.clone(),
+        session: principal.handle.clone(),
         channels,
         last_event_id: last_event_id(request),
         session_ends_in: Duration::from_millis(ends_in_ms),
@@ -163,11 +163,12 @@ fn channels(configured: &[String], query: &str) -> Result<Vec<Channel>, Error> {
 ///
 /// A session that only sends and receives events calls no upstream, and would not notice that the provider revoked its
 /// account's grant (M10, M27). Streams reconnect every few minutes, so a refresh here does.
-fn defer_refresh_if_due<P: Platform>(context: &Context<'_, P>, session: &Session) {
-    let own = session.record.accounts.get(&session.record.provider);
-    let is_due = |it: &LinkedAccount| it.is_expired(context.platform.now_ms()) && it.tokens.refresh_token.is_some();
+fn defer_refresh_if_due<P: Platform>(context: &Context<'_, P>, principal: &Principal) {
+    let Summary { provider, accounts, .. } = &*principal.summary;
+    let own = accounts.get(provider);
+    let is_due = |it: &AccountSummary| it.is_expired(context.platform.now_ms()) && it.is_renewable;
     if own.is_some_and(is_due) {
-        context.afterwards.borrow_mut().refresh = Some(session.clone());
+        context.afterwards.borrow_mut().refresh = Some(principal.clone());
     }
 }
 

@@ -15,7 +15,8 @@ use crate::runtime::single_flight::SingleFlight;
 
 /// Most sessions that an isolate remembers.
 const MAX_CACHED_SESSIONS: usize = 1000;
-/// Most bytes of their records: an isolate has 128 MB for everything.
+/// Most bytes of their records: an isolate has 128 MB for everything. What a record says beside its tokens, which is remembered
+/// with it, is shorter than the record.
 const MAX_CACHED_BYTES: usize = 8 << 20;
 /// Most sessions whose end an isolate remembers. An answer that was asked for before the oldest of these ends is not
 /// remembered, whichever session it is about.
@@ -142,7 +143,7 @@ mod tests {
         let handles: Vec<_> = (0..12).map(|n| SessionId::from_bytes(&[n; 32]).unwrap().handle()).collect();
         let is_known = |n: usize| cache.fresh(&handles[n], 0, Duration::from_secs(1)).is_some();
         let put = |handle, generation, sealed| {
-            let stored = SealedRecord { generation, sealed: Sealed::from_bytes(sealed) };
+            let stored = SealedRecord::new(generation, Sealed::from_bytes(sealed));
             cache.put(handle, cache.question(0), stored.into());
         };
         for handle in &handles {
@@ -164,7 +165,7 @@ mod tests {
         let [ended, other] = [1, 2].map(|n| SessionId::from_bytes(&[n; 32]).unwrap().handle());
         let is_known = |handle| cache.fresh(handle, 0, Duration::from_secs(1)).is_some();
         let put = |handle, question| {
-            cache.put(handle, question, SealedRecord { generation: 1, sealed: Sealed::from_bytes(vec![0]) }.into());
+            cache.put(handle, question, SealedRecord::new(1, Sealed::from_bytes(vec![0])).into());
         };
         let before = cache.question(0);
         cache.forget(&ended);

@@ -3,6 +3,7 @@
 //!
 //! - [`id`]: the id, which no store has, and the handle that stores are keyed by
 //! - [`record`]: the user, the linked accounts and their tokens
+//! - [`principal`]: the same without the tokens, which is all that most requests need
 //! - [`state`]: the state machine of one session: generation, revocation and the write lease
 //! - [`index`]: the state machine of an index of sessions
 //! - [`replay_guard`]: the state machine of a value that may be used once
@@ -29,6 +30,7 @@ pub mod handoff;
 pub mod id;
 pub mod index;
 pub mod label;
+pub mod principal;
 pub mod record;
 pub mod replay_guard;
 pub mod rotation;

@@ -1,12 +1,15 @@
 //! A session's record: the user and the tokens of their accounts. Stores hold it sealed, see [`crate::seal`].
 
-use std::collections::BTreeMap;
+use std::{cell::OnceCell, collections::BTreeMap, rc::Rc};
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::index::{IndexName, IssuedAt};
+use super::{
+    index::{IndexName, IssuedAt},
+    principal::Summary,
+};
 use crate::{
     runtime::{dependency::Dependency, unavailable::Unavailable},
     seal::{Contents, Purpose, Sealed, decode_json, encode_json},
@@ -104,18 +107,6 @@ impl LinkedAccount {
             .get(restriction)
             .is_some_and(|it| it.token.is_none() && it.expires_at_ms.is_some_and(|until_ms| now_ms < until_ms))
     }
-
-    /// Whether the account must be connected again: its token has ended, and no refresh token renews it.
-    #[must_use]
-    pub fn is_spent(&self, now_ms: u64) -> bool {
-        self.is_expired(now_ms) && self.tokens.refresh_token.is_none()
-    }
-
-    /// Whether its access token has ended.
-    #[must_use]
-    pub fn is_expired(&self, now_ms: u64) -> bool {
-        self.tokens.expires_at_ms.is_some_and(|expires_at_ms| expires_at_ms <= now_ms)
-    }
 }
 
 /// A restricted access token, or the provider's refusal to issue it.
@@ -201,13 +192,21 @@ pub struct SealedRecord {
     pub generation: u64,
     /// The record, bound to its session and generation.
     pub sealed: Sealed<SessionRecord>,
+    /// What it says, once it was opened.
+    pub(super) summary: OnceCell<Rc<Summary>>,
 }
 
 impl SealedRecord {
+    /// A record that was not opened yet.
+    #[must_use]
+    pub fn new(generation: u64, sealed: Sealed<SessionRecord>) -> Self {
+        Self { generation, sealed, summary: OnceCell::new() }
+    }
+
     /// A record that the coordinator returned as text. `None` if it is not base64url.
     #[must_use]
     pub fn from_text(generation: u64, text: &str) -> Option<Self> {
-        Some(Self { generation, sealed: Sealed::from_text(text)? })
+        Some(Self::new(generation, Sealed::from_text(text)?))
     }
 }
 

@@ -4,7 +4,8 @@ use http::HeaderMap;
 
 use super::{
     cookie,
-    store::{Session, Sessions},
+    principal::Principal,
+    store::Sessions,
     writer::{LeaseReply, WritePurpose},
 };
 use crate::{
@@ -15,18 +16,19 @@ use crate::{
 impl<P: Platform> Sessions<'_, P> {
     /// Reseals cookie and record where an older key sealed them. Returns the `Set-Cookie` value of a new cookie. After a
     /// failure the next request tries again: the old key still opens both.
-    pub async fn reseal(&self, headers: &HeaderMap, session: &Session) -> Option<String> {
+    pub async fn reseal(&self, headers: &HeaderMap, principal: &Principal) -> Option<String> {
         let is_cookie_current = cookie::is_current(headers, &self.settings.keys);
-        if session.is_current && is_cookie_current {
+        if principal.is_current && is_cookie_current {
             return None;
         }
+        let Principal { id, handle, generation, summary, .. } = principal;
         let resealed = async {
-            if !session.is_current
-                && let LeaseReply::Granted(lease) = self.acquire_lease(session, WritePurpose::Other).await?
+            if !principal.is_current
+                && let LeaseReply::Granted(lease) = self.acquire(id, handle, *generation, WritePurpose::Other).await?
             {
                 self.store(&lease, &lease.session.record).await?;
             }
-            if is_cookie_current { Ok(None) } else { Ok(Some(self.cookie_for(session)?)) }
+            if is_cookie_current { Ok(None) } else { Ok(Some(self.cookie_of(id, *generation, summary.expires_at_ms)?)) }
         };
         // Boxed: keys are rotated rarely.
         Box::pin(resealed).await.unwrap_or_else(|error: Error| {

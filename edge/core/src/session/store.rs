@@ -15,6 +15,7 @@ use super::{
     cookie::CookieContents,
     id::SessionId,
     index::{self, IndexMachine, IndexName},
+    principal::{Principal, Summary},
     record::{SealedRecord, SessionRecord},
     replay_guard::{self, ReplayGuardMachine, ReplayGuardName},
     settings::SessionSettings,
@@ -67,24 +68,49 @@ pub struct Sessions<'a, P> {
 }
 
 impl<P: Platform> Sessions<'_, P> {
-    /// The session of a request.
+    /// Who a request acts for. Opens the session's record only if this isolate has not done so before.
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] without a valid session, [`Error::Unavailable`] if the coordinator does not answer.
-    pub async fn load(&self, headers: &HeaderMap) -> Result<Session, Error> {
+    pub async fn principal(&self, headers: &HeaderMap) -> Result<Principal, Error> {
         let CookieContents { expires_at_ms, generation, id } = CookieContents::find(headers, self.settings)?;
         if self.platform.now_ms() >= expires_at_ms {
             return Err(Error::Unauthenticated { reason: Reason::SessionCookieExpired });
         }
-        self.load_from_generation(id, generation).await
+        self.principal_from_generation(id, generation).await
+    }
+
+    /// The session of a request.
+    ///
+    /// # Errors
+    /// As [`Sessions::principal`].
+    pub async fn load(&self, headers: &HeaderMap) -> Result<Session, Error> {
+        let principal = self.principal(headers).await?;
+        self.session_of(principal).await
     }
 
     /// The session of an id.
     ///
     /// # Errors
-    /// As [`Sessions::load`].
+    /// As [`Sessions::principal`].
     pub async fn load_by_id(&self, id: SessionId) -> Result<Session, Error> {
-        self.load_from_generation(id, 0).await
+        let principal = self.principal_from_generation(id, 0).await?;
+        self.session_of(principal).await
+    }
+
+    /// The session of a principal.
+    ///
+    /// # Errors
+    /// As [`Sessions::principal`].
+    pub async fn session_of(&self, principal: Principal) -> Result<Session, Error> {
+        let Principal { id, handle, generation, is_current, stored, opened, .. } = principal;
+        if let Some(record) = opened {
+            return Ok(Session { id, handle, generation, record: *record, is_current });
+        }
+        match self.open(&id, &handle, &stored) {
+            Some(session) => Ok(session),
+            None => Box::pin(self.read_and_open(&id, &handle)).await,
+        }
     }
 
     /// The session of an id as the coordinator has it now, without a look at any copy.
@@ -94,7 +120,7 @@ impl<P: Platform> Sessions<'_, P> {
     pub async fn read_by_id(&self, id: SessionId) -> Result<Session, Error> {
         let handle = id.handle();
         let session = self.read_and_open(&id, &handle).await?;
-        self.check_usable(&session.record, self.platform.now_ms())?;
+        self.check_usable(&Summary::of(&session.record), self.platform.now_ms())?;
         Ok(session)
     }
 
@@ -134,19 +160,38 @@ impl<P: Platform> Sessions<'_, P> {
 
     /// The session of an id, at least in the generation that its browser knows: an account that was just connected is
     /// there on every isolate.
-    async fn load_from_generation(&self, id: SessionId, known_generation: u64) -> Result<Session, Error> {
+    async fn principal_from_generation(&self, id: SessionId, known_generation: u64) -> Result<Principal, Error> {
         let handle = id.handle();
         let stored = self.confirmed(&handle, known_generation).await?;
-        let session = match self.open(&id, &handle, &stored) {
-            Some(session) => session,
-            // The copy is damaged; the coordinator's record may not be.
+        // Whoever knows the id can open the record, so they may know what it says.
+        let (stored, summary, opened) = match stored.summary.get().map(Rc::clone) {
+            Some(summary) => (stored, summary, None),
             None => {
-                self.cache.forget(&handle);
-                Box::pin(self.read_and_open(&id, &handle)).await?
+                let (stored, record) = self.open_or_read(&id, &handle, stored).await?;
+                let summary = Rc::clone(stored.summary.get_or_init(|| Rc::new(Summary::of(&record))));
+                (stored, summary, Some(Box::new(record)))
             }
         };
-        self.check_usable(&session.record, self.platform.now_ms())?;
-        Ok(session)
+        let is_current = stored.sealed.is_current(&self.settings.keys);
+        self.check_usable(&summary, self.platform.now_ms())?;
+        Ok(Principal { id, handle, generation: stored.generation, is_current, summary, stored, opened })
+    }
+
+    /// Opens a record. If it is a damaged copy, the coordinator's may not be.
+    async fn open_or_read(
+        &self,
+        id: &SessionId,
+        handle: &SessionHandle,
+        stored: Rc<SealedRecord>,
+    ) -> Result<(Rc<SealedRecord>, SessionRecord), Error> {
+        if let Some(record) = self.unseal(id, handle, &stored) {
+            return Ok((stored, record));
+        }
+        self.cache.forget(handle);
+        let stored = Box::pin(self.read(handle)).await?;
+        let broken = Error::Unauthenticated { reason: Reason::SessionRecordNotOpened };
+        let record = self.unseal(id, handle, &stored).ok_or(broken)?;
+        Ok((Rc::new(stored), record))
     }
 
     /// The sealed record, in at least this generation, of a session that the coordinator confirmed within the revocation
@@ -180,13 +225,13 @@ impl<P: Platform> Sessions<'_, P> {
         Ok(fetched)
     }
 
-    fn check_usable(&self, record: &SessionRecord, now_ms: u64) -> Result<(), Error> {
-        if now_ms >= record.expires_at_ms {
+    fn check_usable(&self, summary: &Summary, now_ms: u64) -> Result<(), Error> {
+        if now_ms >= summary.expires_at_ms {
             return Err(Error::Unauthenticated { reason: Reason::SessionExpired });
         }
         // The provider or the tenant may have been removed from the configuration since the sign-in (M74).
-        let own = record.accounts.get(&record.provider);
-        if own.is_none_or(|own| !self.settings.trusts(&record.provider, &own.issuer)) {
+        let own = summary.accounts.get(&summary.provider);
+        if own.is_none_or(|own| !self.settings.trusts(&summary.provider, &own.issuer)) {
             return Err(Error::Unauthenticated { reason: Reason::ProviderNotConfigured });
         }
         Ok(())
@@ -249,7 +294,7 @@ impl<P: Platform> Sessions<'_, P> {
         let context = [handle.as_str().as_bytes(), &version];
         let keys = &self.settings.keys;
         let sealed = Sealed::seal_with_secret(record, keys, self.platform, &context, id.as_bytes())?;
-        Ok(SealedRecord { generation, sealed })
+        Ok(SealedRecord::new(generation, sealed))
     }
 
     /// The record of an id, whose handle the caller has at hand. With another session's handle, no record opens.
@@ -311,5 +356,5 @@ fn encode_copy(stored: &SealedRecord) -> Vec<u8> {
 
 fn decode_copy(copy: &[u8]) -> Option<SealedRecord> {
     let (generation, sealed) = copy.split_first_chunk()?;
-    Some(SealedRecord { generation: u64::from_be_bytes(*generation), sealed: Sealed::from_bytes(sealed.to_vec()) })
+    Some(SealedRecord::new(u64::from_be_bytes(*generation), Sealed::from_bytes(sealed.to_vec())))
 }

@@ -7,6 +7,7 @@ use causeway_protocol::{hub::EndReason, session::SessionHandle};
 use secrecy::ExposeSecret as _;
 
 use super::{
+    id::SessionId,
     index,
     record::{SealedRecord, SessionRecord},
     state::{Command, Consumption, LEASE_MS, Outcome, Reply},
@@ -76,6 +77,17 @@ impl<P: Platform> Sessions<'_, P> {
     /// # Errors
     /// [`Error::Unauthenticated`] if the session has ended, [`Error::Unavailable`] if the coordinator did not answer.
     pub async fn acquire_lease(&self, session: &Session, purpose: WritePurpose<'_>) -> Result<LeaseReply, Error> {
+        self.acquire(&session.id, &session.handle, session.generation, purpose).await
+    }
+
+    /// The same for the session of an id, whose record the caller need not have opened.
+    pub(super) async fn acquire(
+        &self,
+        id: &SessionId,
+        handle: &SessionHandle,
+        known_generation: u64,
+        purpose: WritePurpose<'_>,
+    ) -> Result<LeaseReply, Error> {
         let gone = Error::Unauthenticated { reason: Reason::SessionEndedMeanwhile };
         let mut attempt_id = [0; 8];
         self.platform.fill(&mut attempt_id)?;
@@ -86,17 +98,17 @@ impl<P: Platform> Sessions<'_, P> {
             WritePurpose::Other => (None, None),
         };
         let attempt_id = u64::from_be_bytes(attempt_id);
-        let acquire = Command::AcquireLease { account, refused, known_generation: session.generation, attempt_id };
+        let acquire = Command::AcquireLease { account, refused, known_generation, attempt_id };
         let open = |generation, record: &str| {
             let stored = SealedRecord::from_text(generation, record)?;
-            Some((self.open(&session.id, &session.handle, &stored)?, stored))
+            Some((self.open(id, handle, &stored)?, stored))
         };
         let broken = Error::Unauthenticated { reason: Reason::SessionRecordNotOpened };
         let question = self.cache.question(self.platform.now_ms());
-        match self.coordinate_with_retry(&session.handle, acquire).await? {
+        match self.coordinate_with_retry(handle, acquire).await? {
             Reply::Active { generation, record: Some(record) } => {
                 let (newer, stored) = open(generation, &record).ok_or(broken)?;
-                self.cache.put(&session.handle, question, stored.into());
+                self.cache.put(handle, question, stored.into());
                 Ok(LeaseReply::Newer(newer))
             }
             Reply::Leased { fencing_token, generation, record, unanswered_sends, possibly_consumed } => {
@@ -107,7 +119,7 @@ impl<P: Platform> Sessions<'_, P> {
             Reply::RetryLater { wait_ms } => Ok(LeaseReply::RetryLater { wait: Duration::from_millis(wait_ms) }),
             Reply::RefreshedRecently => Ok(LeaseReply::RefreshedRecently),
             Reply::Gone { .. } => {
-                self.cache.forget(&session.handle);
+                self.cache.forget(handle);
                 Err(gone)
             }
             Reply::Active { record: None, .. } | Reply::Superseded => {
