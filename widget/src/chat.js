@@ -61,12 +61,10 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     older: catchUp,
     place: `${client.origin} ${channel}`,
     signOut: () =>
-      void client
-        .logout(/** @type {any} */ (root.host).popup)
-        .catch(() => {
-          view.showStatus(status, texts.strings.signOutFailed);
-          setTimeout(showStatus, NOTICE_MS);
-        }),
+      void client.logout(/** @type {any} */ (root.host).popup).catch(() => {
+        view.showStatus(status, texts.strings.signOutFailed);
+        setTimeout(showStatus, NOTICE_MS);
+      }),
   });
   const { composer } = view;
 

@@ -112,8 +112,12 @@ export class ChatWidget extends Base {
     // Set before the element was defined, a property hides the accessor of the same name.
     const own = /** @type {any} */ (this);
     for (const name of ['strings', ...REFLECTED, ...SWITCHES]) {
+      if (!Object.hasOwn(own, name)) continue;
       const value = own[name];
-      if (delete own[name] && value) own[name] = value;
+      delete own[name];
+      // Not applied before all of them are known.
+      if (name === 'strings') this.#strings = value ?? {};
+      else own[name] = value;
     }
   }
 

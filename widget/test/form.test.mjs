@@ -388,7 +388,11 @@ describe('conditional display', () => {
   test('a question that may not apply is shown, but not required', () => {
     const { shown, invalid } = answer([text('a', { customConditional: 'show = x', validate: { required: true } })]);
     assert.deepEqual([shown, invalid], [['a'], []]);
-    const panel = { type: 'panel', customConditional: 'show = x', components: [text('b', { validate: { required: true } })] };
+    const panel = {
+      type: 'panel',
+      customConditional: 'show = x',
+      components: [text('b', { validate: { required: true } })],
+    };
     assert.deepEqual(answer([panel]).invalid, [], 'nor one in a panel that may not apply');
   });
 });

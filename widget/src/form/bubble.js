@@ -27,7 +27,7 @@ export function renderInBubble(bubble, { id, form, answer }, options) {
   const view = before?.form instanceof FormView ? before.form : undefined;
   // A renderer of the page sees to its own texts.
   const isRetold = view && before?.texts !== texts;
-  if (isRetold ? before.isSettled && !answer : before && (before.isSettled || !answer)) return;
+  if (isRetold ? before?.isSettled && !answer : before && (before.isSettled || !answer)) return;
   const hadFocus = before && before.form.element.matches(':focus');
   before?.form.destroy();
   const { submission: answers, sent } = record(answer);
