@@ -80,7 +80,7 @@ impl Delivery {
     pub(super) async fn send(&self, users: &[UserSlices]) -> Result<Vec<Outcome>, SinkError> {
         let began = Instant::now();
         let answer = self.sink.deliver(users).await;
-        self.metrics.delivery_seconds.observe(began.elapsed().as_secs_f64());
+        self.metrics.outbound.delivery_seconds.observe(began.elapsed().as_secs_f64());
         answer
     }
 
@@ -198,7 +198,7 @@ impl Delivery {
             Err(error) => Err(error),
         };
         if let Err(error) = &answer {
-            self.metrics.delivery_failures.with_label_values(&[error.label()]).inc();
+            self.metrics.outbound.delivery_failures.with_label_values(&[error.label()]).inc();
             tracing::warn!(users, %error, "items not delivered, trying again");
         }
         if matches!(answer, Err(SinkError::CheckpointLost)) {
@@ -224,7 +224,7 @@ impl Delivery {
         for (outcome, name) in names {
             let count = outcomes.iter().filter(|of| **of == outcome).count();
             if count > 0 {
-                self.metrics.user_deliveries.with_label_values(&[name]).inc_by(count as u64);
+                self.metrics.outbound.user_deliveries.with_label_values(&[name]).inc_by(count as u64);
             }
         }
         let later = outcomes.iter().filter(|outcome| **outcome == Outcome::Later).count();
@@ -281,7 +281,7 @@ impl Delivery {
     }
 
     fn count_gap(&self, reason: ResetReason) {
-        self.metrics.gaps.with_label_values(&[reason.as_str()]).inc();
+        self.metrics.loss.gaps.with_label_values(&[reason.as_str()]).inc();
     }
 
     fn trace(&self, partition: &Partition, offset: i64, meta: &Meta, outcome: Result<(), &'static str>) {
@@ -293,19 +293,19 @@ impl Delivery {
 
     fn observe(&self, now_ms: u64, meta: &Meta) {
         let waited_ms = now_ms.saturating_sub(u64::try_from(meta.timestamp_ms).unwrap_or_default());
-        self.metrics.stored_seconds.observe(Duration::from_millis(waited_ms).as_secs_f64());
+        self.metrics.outbound.stored_seconds.observe(Duration::from_millis(waited_ms).as_secs_f64());
     }
 
     fn report(&self, state: &mut State) {
         let load = state.router.load();
         let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-        self.metrics.waiting_users.set(number(load.users));
-        self.metrics.parked_users.set(number(load.parked_users));
-        self.metrics.deliveries_in_flight.set(number(load.requests));
+        self.metrics.outbound.waiting_users.set(number(load.users));
+        self.metrics.outbound.parked_users.set(number(load.parked_users));
+        self.metrics.outbound.deliveries_in_flight.set(number(load.requests));
         let is_refusing = load.refusals >= SUSPICIOUS_REFUSALS;
         if state.is_refusing != is_refusing {
             state.is_refusing = is_refusing;
-            self.metrics.refusing.set(is_refusing.into());
+            self.metrics.outbound.refusing.set(is_refusing.into());
             self.health.set_refusing(is_refusing);
         }
     }

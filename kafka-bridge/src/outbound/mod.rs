@@ -157,7 +157,7 @@ impl Outbound {
             // Items in memory may be missing now. They are read again from the checkpoints.
             tasks.shutdown().await;
             let wait = backoff.next_wait();
-            self.dependencies.metrics.delivery_restarts.inc();
+            self.dependencies.metrics.ownership.delivery_restarts.inc();
             tracing::error!(?ended, ?wait, "a task of the delivery failed, starting all of them again");
             stop.run_until_cancelled(tokio::time::sleep(wait)).await;
         }
@@ -179,7 +179,7 @@ impl Outbound {
                 dead_letters: Arc::clone(dead_letters),
                 metrics: Arc::clone(metrics),
                 rules: Arc::clone(rules),
-                parked: ParkedUsers::new(Arc::clone(replay_kafka), metrics.incomplete_parked_reads.clone()),
+                parked: ParkedUsers::new(Arc::clone(replay_kafka), metrics.loss.incomplete_parked_reads.clone()),
             });
             let survey = Survey { shared: Arc::clone(&shared), channel: channel.clone(), topic: topic.clone() };
             let supervisor = Supervisor {
