@@ -147,9 +147,7 @@ impl Inbound {
                 let failures = metrics.inbound.events_unshared.clone();
                 Others::Sharing(Arc::new(Sharing::new(notes, limits, failures, tasks)))
             }
-            OtherInstances::Kafka(kafka) => {
-                Others::Search(Arc::new(Search::new(kafka, limits, Arc::clone(&metrics))))
-            }
+            OtherInstances::Kafka(kafka) => Others::Search(Arc::new(Search::new(kafka, limits, Arc::clone(&metrics)))),
         };
         Self { topics, limits, routes, window: Arc::new(Window::new(limits, metrics)), others }
     }

@@ -123,9 +123,7 @@ impl Inner {
     fn recall(&self, said: &Said) -> Result<Progress, Known> {
         let (fingerprint, found) = match self.entries.get(&said.identity) {
             None => return Ok(Progress::default()),
-            Some(Entry::Writing(attempt)) => {
-                (Some(attempt.said.fingerprint), Err(Known::Writing(Arc::clone(attempt))))
-            }
+            Some(Entry::Writing(attempt)) => (Some(attempt.said.fingerprint), Err(Known::Writing(Arc::clone(attempt)))),
             Some(Entry::Remembered(Remembered { fingerprint, progress, is_complete, .. })) => {
                 let place = progress.inbound.filter(|_| *is_complete);
                 (*fingerprint, place.map_or(Ok(*progress), |place| Err(Known::Stored(place))))

@@ -99,7 +99,9 @@ pub(super) fn report(metrics: &Metrics, topic: &str, partition: i32, offsets: Ra
     let number = partition.to_string();
     let labels = [topic, number.as_str()];
     let (counter, what) = match reason {
-        ResetReason::Retention => (&metrics.loss.lost_to_retention, "retention removed records before they were delivered"),
+        ResetReason::Retention => {
+            (&metrics.loss.lost_to_retention, "retention removed records before they were delivered")
+        }
         ResetReason::Truncated => {
             (&metrics.loss.truncated, "the end of the partition moved back: records that were delivered are gone")
         }

@@ -20,19 +20,22 @@
 //!
 //! Of the whole bridge:
 //! - [`delivery`]: connects the partitions, the router and the sender.
+//! - [`delivery_report`]: what metrics, traces and the log say of it.
 //! - [`router`]: decides what is sent next.
 //! - [`limits`]: how much is sent at a time.
 //! - [`sender`]: sends it.
 //! - [`sink`]: the trait for the edge and Redis; Redis' implementation is [`crate::redis_store::RedisSink`].
 //! - [`edge_client`]: the sink that delivers to the edge.
 //!
-//! Which partitions an instance delivers, [`ownership`] says. If two instances deliver one partition, the one that claimed it last goes on, and each record is still stored once.
+//! Which partitions an instance delivers, [`ownership`] says. If two instances deliver one partition, the one that claimed
+//! it last goes on, and each record is still stored once.
 
 mod channel;
 mod checkpoint_writer;
 mod dead_letter_queue;
 mod decode;
 mod delivery;
+mod delivery_report;
 mod edge_client;
 mod fetcher;
 mod hole;

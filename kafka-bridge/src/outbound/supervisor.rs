@@ -103,7 +103,8 @@ impl Supervisor {
     /// Runs partitions until all of them must be planned anew.
     async fn keep_running(&self, running: &mut Running, stop: &CancellationToken) -> Result<(), PlanError> {
         let count = self.topics.refresh(&self.survey.topic).await?;
-        self.shared.metrics.ownership.topic_partitions.with_label_values(&[self.survey.topic.as_str()]).set(count.into());
+        let shown = &self.shared.metrics.ownership.topic_partitions;
+        shown.with_label_values(&[self.survey.topic.as_str()]).set(count.into());
         let mut changes = self.settings.ownership.changes();
         if !self.start_missing(count, running, stop).await? {
             return Ok(());
