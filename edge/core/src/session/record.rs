@@ -260,6 +260,7 @@ mod tests {
             assert_eq!(indexes, wanted);
         }
     }
+
     /// What outlives a request must not tell a token to whoever reads the isolate's memory.
     #[test]
     fn a_summary_has_no_token() {
