@@ -1,15 +1,11 @@
 // Keeps what the user reads in its place while messages come and go above it. Most browsers do that themselves
 // (`overflow-anchor`), but not at the very top, and not where they lack it.
 
-/** What comes into view gets its real height with one of the next frames. */
-const FRAMES = 4;
-
 /**
  * @param {HTMLElement} scroller
  * @param {HTMLElement} list in it
  */
 export function createAnchor(scroller, list) {
-  const isDoneByBrowser = CSS.supports('overflow-anchor', 'auto');
   /** What stays where it is, and where that was. @type {[Element, number] | undefined} */
   let held;
 
@@ -28,21 +24,6 @@ export function createAnchor(scroller, list) {
     return rows[low];
   }
 
-  /**
-   * @param {Element} node
-   * @param {number} top
-   * @param {number} frames
-   */
-  function hold(node, top, frames) {
-    if (!node.isConnected) return;
-    const drift = node.getBoundingClientRect().top - top;
-    if (Math.abs(drift) >= 1) scroller.scrollTop += drift;
-    if (isDoneByBrowser || !frames) return;
-    const { scrollTop } = scroller;
-    // By as much as the user scrolls until then, it may move.
-    requestAnimationFrame(() => hold(node, top + scrollTop - scroller.scrollTop, frames - 1));
-  }
-
   return {
     firstInView,
 
@@ -56,8 +37,13 @@ export function createAnchor(scroller, list) {
 
     /** After it. */
     restore() {
-      if (held) hold(...held, FRAMES);
+      if (!held) return;
+      const [node, top] = held;
       held = undefined;
+      if (!node.isConnected) return;
+      const drift = node.getBoundingClientRect().top - top;
+      // If the browser has done it, this would stop a scroll that is under way.
+      if (Math.abs(drift) >= 1) scroller.scrollTop += drift;
     },
 
     /** Nothing is to be held. */
