@@ -35,7 +35,9 @@ pub(crate) async fn run<P: Platform>(
         (Handler::History, Some(principal)) => Box::pin(history::page(&context, &request, &principal)).await,
         (Handler::Stream, Some(principal)) => Box::pin(stream::open(&context, &request, &principal)).await,
         (Handler::OwnSessions, Some(principal)) => Box::pin(own_sessions::list(&context, &principal)).await,
-        (Handler::EndOwnSession, Some(principal)) => Box::pin(own_sessions::end_one(&context, &request, &principal)).await,
+        (Handler::EndOwnSession, Some(principal)) => {
+            Box::pin(own_sessions::end_one(&context, &request, &principal)).await
+        }
         (Handler::EndOtherSessions, Some(principal)) => Box::pin(own_sessions::end_others(&context, &principal)).await,
         (Handler::EndSession, _) => Box::pin(end_session::end_session(&context, &request)).await,
         (Handler::LoggedOut, _) => end_session::logged_out(&context, &request),

@@ -23,7 +23,10 @@ fn user_index(principal: &Principal) -> IndexName {
 }
 
 /// `GET /auth/sessions`: the user's live sessions, newest first.
-pub(super) async fn list<P: Platform>(context: &Context<'_, P>, principal: &Principal) -> Result<Response<P::Body>, Error> {
+pub(super) async fn list<P: Platform>(
+    context: &Context<'_, P>,
+    principal: &Principal,
+) -> Result<Response<P::Body>, Error> {
     let mut entries = context.sessions().list_alive(&user_index(principal)).await?;
     entries.sort_by_key(|entry| Reverse(entry.created_at_ms));
     let sessions: Vec<_> = entries

@@ -3,7 +3,8 @@
 //!
 //! - [`id`]: the id, which no store has, and the handle that stores are keyed by
 //! - [`record`]: the user, the linked accounts and their tokens
-//! - [`principal`]: the same without the tokens, which is all that most requests need
+//! - [`summary`]: what that says beside the tokens, which is all that most requests need
+//! - [`principal`]: who a request acts for
 //! - [`state`]: the state machine of one session: generation, revocation and the write lease
 //! - [`index`]: the state machine of an index of sessions
 //! - [`replay_guard`]: the state machine of a value that may be used once
@@ -14,10 +15,11 @@
 //!
 //! [`store::Sessions`] is one type whose methods are spread over several files. Each file calls only those before it:
 //!
-//! 1. [`store`]: loads sessions
-//! 2. [`ending`]: ends one session, or all of an index
-//! 3. `creation`: creates a session and adds it to its indexes
-//! 4. [`writer`]: writes a session's record, one writer at a time
+//! 1. [`store`]: reads and writes sealed records
+//! 2. `loading`: loads the session of a request, or only who it acts for
+//! 3. [`ending`]: ends one session, or all of an index
+//! 4. `creation`: creates a session and adds it to its indexes
+//! 5. [`writer`]: writes a session's record, one writer at a time
 //!
 //! On top of them: [`rotation`] reseals what an older key sealed, and [`handoff`] hands a session over to a page of
 //! another site.
@@ -30,6 +32,7 @@ pub mod handoff;
 pub mod id;
 pub mod index;
 pub mod label;
+mod loading;
 pub mod principal;
 pub mod record;
 pub mod replay_guard;
@@ -37,4 +40,5 @@ pub mod rotation;
 pub mod settings;
 pub mod state;
 pub mod store;
+pub mod summary;
 pub mod writer;

@@ -28,7 +28,11 @@ impl<P: Platform> Sessions<'_, P> {
             {
                 self.store(&lease, &lease.session.record).await?;
             }
-            if is_cookie_current { Ok(None) } else { Ok(Some(self.cookie_of(id, *generation, summary.expires_at_ms)?)) }
+            if is_cookie_current {
+                Ok(None)
+            } else {
+                Ok(Some(self.cookie_of(id, *generation, summary.expires_at_ms)?))
+            }
         };
         // Boxed: keys are rotated rarely.
         Box::pin(resealed).await.unwrap_or_else(|error: Error| {

@@ -1,4 +1,4 @@
-//! Loading sessions: cookie → id → coordinator and key-value store → record.
+//! Where sessions are stored: sealed records at the coordinator, in the key-value store and in the isolate's memory.
 //!
 //! The coordinator has the sealed record and is always right. The key-value store has a copy, which is fast to read and
 //! may be stale. An isolate uses a session without asking the coordinator for the length of the revocation bound, and no
@@ -15,7 +15,6 @@ use super::{
     cookie::CookieContents,
     id::SessionId,
     index::{self, IndexMachine, IndexName},
-    principal::{Principal, Summary},
     record::{SealedRecord, SessionRecord},
     replay_guard::{self, ReplayGuardMachine, ReplayGuardName},
     settings::SessionSettings,
@@ -68,62 +67,6 @@ pub struct Sessions<'a, P> {
 }
 
 impl<P: Platform> Sessions<'_, P> {
-    /// Who a request acts for. Opens the session's record only if this isolate has not done so before.
-    ///
-    /// # Errors
-    /// [`Error::Unauthenticated`] without a valid session, [`Error::Unavailable`] if the coordinator does not answer.
-    pub async fn principal(&self, headers: &HeaderMap) -> Result<Principal, Error> {
-        let CookieContents { expires_at_ms, generation, id } = CookieContents::find(headers, self.settings)?;
-        if self.platform.now_ms() >= expires_at_ms {
-            return Err(Error::Unauthenticated { reason: Reason::SessionCookieExpired });
-        }
-        self.principal_from_generation(id, generation).await
-    }
-
-    /// The session of a request.
-    ///
-    /// # Errors
-    /// As [`Sessions::principal`].
-    pub async fn load(&self, headers: &HeaderMap) -> Result<Session, Error> {
-        let principal = self.principal(headers).await?;
-        self.session_of(principal).await
-    }
-
-    /// The session of an id.
-    ///
-    /// # Errors
-    /// As [`Sessions::principal`].
-    pub async fn load_by_id(&self, id: SessionId) -> Result<Session, Error> {
-        let principal = self.principal_from_generation(id, 0).await?;
-        self.session_of(principal).await
-    }
-
-    /// The session of a principal.
-    ///
-    /// # Errors
-    /// As [`Sessions::principal`].
-    pub async fn session_of(&self, principal: Principal) -> Result<Session, Error> {
-        let Principal { id, handle, generation, is_current, stored, opened, .. } = principal;
-        if let Some(record) = opened {
-            return Ok(Session { id, handle, generation, record: *record, is_current });
-        }
-        match self.open(&id, &handle, &stored) {
-            Some(session) => Ok(session),
-            None => Box::pin(self.read_and_open(&id, &handle)).await,
-        }
-    }
-
-    /// The session of an id as the coordinator has it now, without a look at any copy.
-    ///
-    /// # Errors
-    /// As [`Sessions::load`].
-    pub async fn read_by_id(&self, id: SessionId) -> Result<Session, Error> {
-        let handle = id.handle();
-        let session = self.read_and_open(&id, &handle).await?;
-        self.check_usable(&Summary::of(&session.record), self.platform.now_ms())?;
-        Ok(session)
-    }
-
     /// The id in a request's cookie. Neither the coordinator nor the clock is asked whether the session still lives: a
     /// sign-out must not fail because this isolate's clock is wrong.
     ///
@@ -158,46 +101,14 @@ impl<P: Platform> Sessions<'_, P> {
         CookieContents { expires_at_ms, generation, id: id.clone() }.set(self.platform, self.settings)
     }
 
-    /// The session of an id, at least in the generation that its browser knows: an account that was just connected is
-    /// there on every isolate.
-    async fn principal_from_generation(&self, id: SessionId, known_generation: u64) -> Result<Principal, Error> {
-        let handle = id.handle();
-        let stored = self.confirmed(&handle, known_generation).await?;
-        // Whoever knows the id can open the record, so they may know what it says.
-        let (stored, summary, opened) = match stored.summary.get().map(Rc::clone) {
-            Some(summary) => (stored, summary, None),
-            None => {
-                let (stored, record) = self.open_or_read(&id, &handle, stored).await?;
-                let summary = Rc::clone(stored.summary.get_or_init(|| Rc::new(Summary::of(&record))));
-                (stored, summary, Some(Box::new(record)))
-            }
-        };
-        let is_current = stored.sealed.is_current(&self.settings.keys);
-        self.check_usable(&summary, self.platform.now_ms())?;
-        Ok(Principal { id, handle, generation: stored.generation, is_current, summary, stored, opened })
-    }
-
-    /// Opens a record. If it is a damaged copy, the coordinator's may not be.
-    async fn open_or_read(
-        &self,
-        id: &SessionId,
-        handle: &SessionHandle,
-        stored: Rc<SealedRecord>,
-    ) -> Result<(Rc<SealedRecord>, SessionRecord), Error> {
-        if let Some(record) = self.unseal(id, handle, &stored) {
-            return Ok((stored, record));
-        }
-        self.cache.forget(handle);
-        let stored = Box::pin(self.read(handle)).await?;
-        let broken = Error::Unauthenticated { reason: Reason::SessionRecordNotOpened };
-        let record = self.unseal(id, handle, &stored).ok_or(broken)?;
-        Ok((Rc::new(stored), record))
-    }
-
     /// The sealed record, in at least this generation, of a session that the coordinator confirmed within the revocation
     /// bound. Of concurrent requests that need its confirmation, the first asks. The others wait for that answer for a
     /// moment; it then counts for them as for any later request, from when it was asked for.
-    async fn confirmed(&self, handle: &SessionHandle, known_generation: u64) -> Result<Rc<SealedRecord>, Error> {
+    pub(super) async fn confirmed(
+        &self,
+        handle: &SessionHandle,
+        known_generation: u64,
+    ) -> Result<Rc<SealedRecord>, Error> {
         let bound = self.settings.revocation_bound;
         let in_memory = |now_ms| {
             let fresh = self.cache.fresh(handle, now_ms, bound);
@@ -223,18 +134,6 @@ impl<P: Platform> Sessions<'_, P> {
         // Also if another request leads by now: this answer spares it the wait.
         self.cache.put(handle, question, Rc::clone(&fetched));
         Ok(fetched)
-    }
-
-    fn check_usable(&self, summary: &Summary, now_ms: u64) -> Result<(), Error> {
-        if now_ms >= summary.expires_at_ms {
-            return Err(Error::Unauthenticated { reason: Reason::SessionExpired });
-        }
-        // The provider or the tenant may have been removed from the configuration since the sign-in (M74).
-        let own = summary.accounts.get(&summary.provider);
-        if own.is_none_or(|own| !self.settings.trusts(&summary.provider, &own.issuer)) {
-            return Err(Error::Unauthenticated { reason: Reason::ProviderNotConfigured });
-        }
-        Ok(())
     }
 
     /// The sealed record of the current generation: the one in memory or the copy if it is current, the coordinator's
@@ -264,17 +163,12 @@ impl<P: Platform> Sessions<'_, P> {
     }
 
     /// The sealed record of the coordinator.
-    async fn read(&self, handle: &SessionHandle) -> Result<SealedRecord, Error> {
+    pub(super) async fn read(&self, handle: &SessionHandle) -> Result<SealedRecord, Error> {
         let Reply::Active { generation, record: Some(record) } = self.coordinate(handle, Command::Read).await? else {
             return Err(Error::Unauthenticated { reason: Reason::SessionRevoked });
         };
         let broken = Error::Unauthenticated { reason: Reason::SessionRecordNotOpened };
         SealedRecord::from_text(generation, &record).ok_or(broken)
-    }
-
-    async fn read_and_open(&self, id: &SessionId, handle: &SessionHandle) -> Result<Session, Error> {
-        let stored = self.read(handle).await?;
-        self.open(id, handle, &stored).ok_or(Error::Unauthenticated { reason: Reason::SessionRecordNotOpened })
     }
 
     /// Writes the copy to the key-value store. A failure costs speed only: the coordinator has the record already.
