@@ -69,6 +69,9 @@ struct Description<'a> {
 #[derive(Serialize)]
 struct Connection<'a> {
     provider: &'a str,
+    /// The session's user is that of this account, which can't be disconnected.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    own: bool,
     /// The account must be connected again.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     sign_in_needed: bool,
@@ -91,7 +94,7 @@ struct Person<'a> {
 fn connections<'a>(config: &Config, summary: &'a Summary, now_ms: u64) -> Vec<Connection<'a>> {
     let describe = |(provider, account): (&'a String, &AccountSummary)| {
         let sign_in_needed = account.is_spent(now_ms) || config.provider_of(provider, &account.issuer).is_none();
-        Connection { provider, sign_in_needed }
+        Connection { provider, own: *provider == summary.provider, sign_in_needed }
     };
     summary.accounts.iter().map(describe).collect()
 }

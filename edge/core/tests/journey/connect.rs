@@ -98,6 +98,8 @@ fn each_upstream_gets_the_token_of_its_own_account() {
     assert_eq!(both.walk("/auth/entra/login?connect=1").0, StatusCode::SEE_OTHER);
     assert_eq!(both.accounts(), ["entra", "github"]);
     assert_eq!(both.browser.session()["user"], user, "it is still the same user's session");
+    let owns = |index: usize| both.browser.session()["connections"][index]["own"].clone();
+    assert_eq!([owns(0), owns(1)], [serde_json::Value::Null, true.into()], "of the account that began the session");
     for (target, url) in [
         ("/bff/graph/v1.0/me", "https://graph.microsoft.com/v1.0/me"),
         ("/bff/github/user", "https://api.github.com/user"),
