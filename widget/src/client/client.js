@@ -4,10 +4,11 @@
 //     client.subscribe({ channels: ['orders'], onEvent: ({ type, data }) => show(type, data) });
 //     await client.send('orders', 'cancel', { order: 7 });
 
+import { accounts } from './account.js';
 import { load } from './bundle.js';
 import { createCore } from './core.js';
 import { openPopup } from './popup.js';
-import { answered, createRequest, failure, jsonOf, problemOf } from './request.js';
+import { answered, createRequest, failure, jsonOf } from './request.js';
 
 /**
  * @typedef {import('./types.js').SessionInfo} SessionInfo
@@ -34,6 +35,25 @@ export function createClient({ edge }) {
 
   const { check, info, send, cancel, subscribe, logout } = createCore(origin, request);
   const ask = answered(request);
+
+  /**
+   * @param {string} provider
+   * @param {LoginOptions} [options]
+   * @param {boolean} [isConnect] whether the session gets another account
+   */
+  async function depart(provider, options, isConnect) {
+    const popup = options?.popup ? openPopup(origin) : undefined;
+    try {
+      const [answer, { connect, login }] = await Promise.all([
+        info() ?? check(),
+        load('./departure.js', () => import('./departure.js')),
+      ]);
+      return await (isConnect ? connect : login)(origin, check, answer?.handoff, provider, options, popup);
+    } catch (error) {
+      popup?.close();
+      throw error;
+    }
+  }
 
   return {
     /** Origin of the edge. */
@@ -73,19 +93,17 @@ export function createClient({ edge }) {
      *   if the page is left, and if the edge does not respond. Rejects with the code `popup-blocked` if the browser
      *   opens no window
      */
-    async login(provider, options) {
-      const popup = options?.popup ? openPopup(origin) : undefined;
-      try {
-        const [answer, { login }] = await Promise.all([
-          info() ?? check(),
-          load('./departure.js', () => import('./departure.js')),
-        ]);
-        return await login(origin, check, answer?.handoff, provider, options, popup);
-      } catch (error) {
-        popup?.close();
-        throw error;
-      }
-    },
+    login: (provider, options) => depart(provider, options),
+
+    /**
+     * Connects an account of another provider to the session, or the same one again. The way is that of `login`, and so
+     * is what it returns: the session goes on, its `connections` are others. Rejects with the code `other-page` on a
+     * page that sessions are handed to: there, users connect accounts on the edge's own page.
+     * @param {string} provider id of one of the session's `providers`
+     * @param {LoginOptions} [options]
+     * @returns {Promise<SessionInfo | undefined>}
+     */
+    connect: (provider, options) => depart(provider, options, true),
 
     /**
      * Ends the session, and lets the browser sign out of the provider, too, if that is possible.
@@ -117,21 +135,7 @@ export function createClient({ edge }) {
       }
     },
 
-    /**
-     * The user's live sessions, newest first.
-     * @returns {Promise<OwnSession[]>}
-     */
-    sessions: async () => (await jsonOf(await ask('/auth/sessions'))).sessions,
-
-    /**
-     * Ends a session of the user.
-     * @param {string} [id] default: all but this one
-     * @returns {Promise<void>}
-     */
-    async endSession(id) {
-      const response = await ask(`/auth/sessions${id ? `/${encodeURIComponent(id)}` : ''}`, { method: 'DELETE' });
-      if (!response.ok) throw await problemOf(response);
-    },
+    ...accounts(ask),
 
     /**
      * A page of the user's earlier events.

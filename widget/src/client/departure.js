@@ -2,7 +2,7 @@
 // has the way back.
 
 import { KEY, LEAVING, POPUP } from './handoff-keys.js';
-import { answered, jsonOf } from './request.js';
+import { answered, failure, jsonOf } from './request.js';
 import { storeInTab } from './tab-storage.js';
 import { base64url, randomVerifier } from './verifier.js';
 
@@ -42,6 +42,31 @@ export async function login(origin, check, handsOff, provider, options = {}, pop
     const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(verifier));
     url += `&handoff=${base64url(new Uint8Array(digest))}`;
   }
+  return leave(url, check, popup);
+}
+
+/**
+ * Connects an account to the session, on the same way.
+ * @param {string} origin of the edge
+ * @param {() => Promise<SessionInfo | undefined>} check asks the edge who is signed in
+ * @param {boolean | undefined} handsOff whether the edge hands sessions to pages of other sites
+ * @param {string} provider
+ * @param {LoginOptions} [options]
+ * @param {import('./popup.js').Popup} [popup] the window
+ * @returns {Promise<SessionInfo | undefined>} as `login`
+ */
+export async function connect(origin, check, handsOff, provider, options, popup) {
+  // A navigation does not carry the session's cookie, which only this page has.
+  if (handsOff && location.origin !== origin) throw failure('other-page');
+  return leave(`${loginUrl(origin, provider, options)}&connect=1`, check, popup);
+}
+
+/**
+ * @param {string} url
+ * @param {() => Promise<SessionInfo | undefined>} check
+ * @param {import('./popup.js').Popup | undefined} popup
+ */
+async function leave(url, check, popup) {
   // The edge asks for confirmation if it does not know the page a sign-in comes from, and the page's own policy may
   // withhold its origin. Only a link can overrule that.
   const link = document.createElement('a');

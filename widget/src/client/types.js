@@ -3,7 +3,7 @@
 /**
  * @typedef {{ id: string, name: string }} Provider
  * @typedef {{ id: string, name: string, email?: string | null }} User
- * @typedef {{ provider: string, sign_in_needed?: boolean }} Connection
+ * @typedef {{ provider: string, own?: boolean, sign_in_needed?: boolean }} Connection own: that the session began with
  *
  * @typedef {object} SessionInfo
  * @property {boolean} authenticated
