@@ -17,6 +17,7 @@ import { shell } from './shell.mjs';
 const MAX_GZIP_BYTES = 10_000;
 const MAX_FORM_GZIP_BYTES = 16_000;
 const MAX_MESSAGE_GZIP_BYTES = 9_500;
+const MAX_ACCOUNT_GZIP_BYTES = 4_000;
 /** Each is a bundle of its own. */
 const LANGUAGES = ['ar', 'de', 'es', 'fr', 'hi', 'it', 'ja', 'ko', 'pt', 'ru', 'zh'];
 /** Properties of the widget's own modules, besides those with its prefixes: no page, browser or response knows them. */
@@ -127,6 +128,12 @@ const BUNDLES = [
   { name: 'remote-entry.js', entry: 'src/remote-entry.js', options: { format: 'esm' } },
   { name: 'catch-up.js', entry: 'src/catch-up.js', options: { format: 'esm' } },
   { name: 'sign-in.js', entry: 'src/sign-in.js', options: { format: 'esm' } },
+  {
+    name: 'account.js',
+    entry: 'src/account/module.js',
+    options: { format: 'esm' },
+    maxGzipBytes: MAX_ACCOUNT_GZIP_BYTES,
+  },
   { name: 'sender.js', entry: 'src/client/sender.js', options: { format: 'esm' } },
   { name: 'tabs.js', entry: 'src/client/tabs.js', options: { format: 'esm' } },
   { name: 'arrival.js', entry: 'src/client/arrival.js', options: { format: 'esm' } },

@@ -33,7 +33,8 @@ const ROOT = `
           <h2 part="heading" class="heading">{heading}</h2>
           <p>
             <span part="status" class="status {state}">{status}</span>
-            <span part="name" class="name" dir="auto"{hiddenChat}></span>
+            <button type="button" part="name" class="name" dir="auto" aria-haspopup="dialog" aria-expanded="false"{hiddenChat}
+              disabled></button>
           </p>
         </div>
         <button type="button" part="sign-out" class="sign-out"{hiddenChat} disabled>{signOut}</button>

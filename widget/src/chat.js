@@ -24,7 +24,6 @@ import { createView } from './view.js';
 
 // A backend that crashes mid-answer sends no notice, so silence is the only sign.
 const STALL_MS = 60_000;
-const NOTICE_MS = 10_000;
 /** How long what the stream begins with may take to arrive. */
 const REPLAY_MS = 3_000;
 /** Characters of a message that are read out. */
@@ -60,11 +59,20 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     onForm: ({ type, data }) => client.send(channel, type, data),
     older: catchUp,
     place: `${client.origin} ${channel}`,
-    signOut: () =>
-      void client.logout(/** @type {any} */ (root.host).popup).catch(() => {
-        view.showStatus(status, texts.strings.signOutFailed);
-        setTimeout(showStatus, NOTICE_MS);
-      }),
+    account: ({ target }) =>
+      load('./account.js', () => import('./account/module.js')).then(
+        ({ account }) =>
+          account(
+            root,
+            /** @type {Element} */ (target),
+            client.origin,
+            client.check,
+            client.logout,
+            () => known?.user?.id,
+            texts.strings,
+          ),
+        () => view.showNote(texts.strings.unloaded),
+      ),
   });
   const { composer } = view;
 

@@ -60,7 +60,8 @@ const Base = globalThis.HTMLElement ?? class {};
  * States: `:state(connecting)`, `:state(online)` and so on, one at a time
  *
  * Parts: shell, header, mark, heading, status, name, sign-out, log, messages, message, user, assistant, bubble, meta,
- *   retry, cancel, gap, note, composer, input, send, sign-in, sign-in-link, other-account; of messages: day, unread,
+ *   retry, cancel, gap, note, composer, input, send, sign-in, sign-in-link, other-account; of the user's accounts:
+ *   account, account-back, account-list, account-item, account-action, account-link; of messages: day, unread,
  *   latest, older, limit, actions, copy-message, delete-message, code, copy, table, quote, link, attachments,
  *   attachment; compact: launcher, badge, close; form/module.js has those of forms
  *

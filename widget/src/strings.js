@@ -12,7 +12,6 @@ export const STRINGS = {
   signedOut: 'Not signed in',
   ended: 'Session ended',
   signOut: 'Sign out',
-  signOutFailed: 'Signing out failed.',
   emptyTitle: 'No messages yet',
   emptyText: 'Write the first one below.',
   placeholder: 'Write a message',
@@ -35,6 +34,7 @@ export const STRINGS = {
 /**
  * @typedef {typeof import('./sign-in-strings.js').SIGN_IN_STRINGS
  *   & typeof import('./message/strings.js').MESSAGE_STRINGS
+ *   & typeof import('./account/strings.js').ACCOUNT_STRINGS
  *   & typeof import('./launcher/strings.js').LAUNCHER_STRINGS
  *   & typeof import('./form/strings.js').FORM_STRINGS} OtherStrings texts of what is loaded on demand
  *

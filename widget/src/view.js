@@ -11,7 +11,7 @@ import { createMessageList } from './message-list.js';
  * @property {(text: string) => void} submit
  * @property {(key: string) => void} retry a message that failed
  * @property {(key: string) => void} cancel a message that waits
- * @property {() => void} signOut
+ * @property {(event: Event) => void} account the user's name was pressed, or the button to sign out
  * @property {(event: { type: string, data: unknown }) => Promise<unknown>} onForm a form was filled in
  * @property {(before: string) => Promise<import('./window/earlier.js').Page>} older asks for earlier messages
  * @property {string} place of the conversation: edge and channel
@@ -27,7 +27,13 @@ export function createView(root, texts, actions) {
   const composer = createComposer(texts, actions.submit);
   const announcer = createAnnouncer();
   const status = element('span', { part: 'status' });
-  const name = element('span', { part: 'name', dir: 'auto' });
+  const name = element('button', {
+    type: 'button',
+    part: 'name',
+    dir: 'auto',
+    'aria-haspopup': 'dialog',
+    'aria-expanded': 'false',
+  });
   const note = element('p', { part: 'note', role: 'status' });
   const panel = element('div', { part: 'sign-in', tabindex: '-1' });
   const signOut = texts.bind(button('sign-out'), 'signOut');
@@ -41,7 +47,7 @@ export function createView(root, texts, actions) {
   /** @type {readonly import('./conversation.js').Message[]} */
   let messages = [];
 
-  signOut.onclick = actions.signOut;
+  name.onclick = signOut.onclick = actions.account;
   const header = element(
     'header',
     { part: 'header' },

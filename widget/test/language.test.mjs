@@ -3,6 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { test } from 'node:test';
 
 import { translationOf } from '../src/adapt.js';
+import { ACCOUNT_STRINGS } from '../src/account/strings.js';
 import { FORM_STRINGS } from '../src/form/strings.js';
 import { LAUNCHER_STRINGS } from '../src/launcher/strings.js';
 import { MESSAGE_STRINGS } from '../src/message/strings.js';
@@ -11,7 +12,14 @@ import { SIGN_IN_STRINGS } from '../src/sign-in-strings.js';
 import { STRINGS } from '../src/strings.js';
 
 /** @type {Record<string, string>} */
-const ENGLISH = { ...STRINGS, ...SIGN_IN_STRINGS, ...MESSAGE_STRINGS, ...LAUNCHER_STRINGS, ...FORM_STRINGS };
+const ENGLISH = {
+  ...STRINGS,
+  ...ACCOUNT_STRINGS,
+  ...SIGN_IN_STRINGS,
+  ...MESSAGE_STRINGS,
+  ...LAUNCHER_STRINGS,
+  ...FORM_STRINGS,
+};
 /** Texts with a number have one for each plural category of the language that can come. */
 const COUNTED = ['unreadCount', 'formCheck'];
 const CATEGORY = /(Zero|One|Two|Few|Many)$/;

@@ -6,7 +6,7 @@ import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 
-export const ADA = { id: 'github:1', name: 'Ada Lovelace' };
+export const ADA = { id: 'github:1', name: 'Ada Lovelace', email: 'ada@example.com' };
 export const GRACE = { id: 'github:2', name: 'Grace Hopper' };
 
 const TYPES = { '.js': 'text/javascript', '.css': 'text/css', '.html': 'text/html; charset=utf-8' };
@@ -25,13 +25,25 @@ const PAGE_POLICY = [
 
 /** @typedef {import('node:http').IncomingMessage} Request */
 /** @typedef {import('node:http').ServerResponse} Response */
-/** @typedef {{ id: string, name: string }} User */
+/** @typedef {{ id: string, name: string, email?: string }} User */
+/** @typedef {import('../src/client/types.js').OwnSession} OwnSession */
+/** @typedef {import('../src/client/types.js').Connection} Connection */
 
 export class StubEdge {
   /** User of the session that the browser's cookie belongs to. @type {User | null} */
   user = null;
   /** Session requests wait for this. @type {Promise<void> | undefined} */
   sessionGate;
+  /** Accounts of the session. @type {Connection[]} */
+  connections = [];
+  /** The user's sessions. @type {OwnSession[]} */
+  sessions = [];
+  /** Statuses of the next responses about accounts and sessions, instead of success. @type {number[]} */
+  accountFailures = [];
+  /** Query of each sign-in. @type {string[]} */
+  logins = [];
+  /** Whether the next sign-in fails at the provider. */
+  hasRefusal = false;
   /** Statuses of the next session responses, instead of 200. @type {number[]} */
   sessionFailures = [];
   /** @type {{ id: string, frame: string }[]} */
@@ -93,6 +105,11 @@ export class StubEdge {
     this.cutStreams();
     Object.assign(this, {
       user: null,
+      connections: [{ provider: 'github', own: true }],
+      sessions: [],
+      accountFailures: [],
+      logins: [],
+      hasRefusal: false,
       sessionGate: undefined,
       sessionFailures: [],
       history: [],
@@ -171,7 +188,8 @@ export class StubEdge {
     if (pathname === '/auth/session') return this.#session(response);
     if (pathname === '/auth/logout') return this.#logout(response);
     if (pathname === '/auth/entra/end-session') return this.#endSession(searchParams, response);
-    if (/^\/auth\/\w+\/login$/.test(pathname)) return this.#login(searchParams, response);
+    if (/^\/auth\/\w+\/login$/.test(pathname)) return this.#login(pathname, searchParams, response);
+    if (/^\/auth\/(\w+\/disconnect|sessions)/.test(pathname)) return this.#account(request, pathname, response);
     if (pathname === '/auth/handoff') return this.#redeem(request, response);
     if (pathname === '/stream') return this.#stream(request, searchParams, response);
     if (this.answers.has(pathname)) return this.#answer(request, pathname, response);
@@ -198,7 +216,7 @@ export class StubEdge {
     else
       json(response, 200, {
         authenticated: user !== null,
-        ...(user && { user, expires_in: 3600 }),
+        ...(user && { user, expires_in: 3600, connections: this.connections }),
         providers: PROVIDERS,
         ...(this.hasHandoff && { handoff: true }),
       });
@@ -223,10 +241,28 @@ export class StubEdge {
   }
 
   /**
+   * What a user does with accounts and sessions.
+   * @param {Request} request
+   * @param {string} pathname
+   * @param {Response} response
+   */
+  #account({ method, headers }, pathname, response) {
+    const failure = headers['x-csrf'] !== '1' ? 403 : this.user ? this.accountFailures.shift() : 401;
+    if (failure) return json(response, failure, { title: 'Failed.', code: 'failed' });
+    if (method === 'GET') return json(response, 200, { sessions: this.sessions });
+    const [, , provider, id] = pathname.split('/');
+    if (method === 'POST') this.connections = this.connections.filter((account) => account.provider !== provider);
+    else this.sessions = this.sessions.filter((session) => (id ? session.id !== id : session.current));
+    return response.writeHead(204).end();
+  }
+
+  /**
+   * @param {string} pathname
    * @param {URLSearchParams} query
    * @param {Response} response
    */
-  #login(query, response) {
+  #login(pathname, query, response) {
+    this.logins.push(String(query));
     const challenge = query.get('handoff');
     const returnTo = query.get('return_to') ?? '/';
     if (challenge) {
@@ -234,7 +270,13 @@ export class StubEdge {
       this.codes.set(code, challenge);
       return redirect(response, `${returnTo.split('#')[0]}#causeway=${code}`);
     }
-    this.user = ADA;
+    const [, , provider = ''] = pathname.split('/');
+    if (!query.get('connect')) this.user = ADA;
+    else if (!this.hasRefusal) {
+      const former = this.connections.find((account) => account.provider === provider);
+      const others = this.connections.filter((account) => account !== former);
+      this.connections = [...others, { provider, own: former?.own }];
+    }
     return redirect(response, returnTo);
   }
 
@@ -347,7 +389,7 @@ function preflight(response) {
     'Access-Control-Allow-Headers',
     'X-CSRF, Content-Type, Idempotency-Key, X-Causeway-User, X-Causeway-Repeat',
   );
-  response.setHeader('Access-Control-Allow-Methods', 'GET, POST');
+  response.setHeader('Access-Control-Allow-Methods', 'GET, POST, DELETE');
   response.writeHead(204).end();
 }
 

@@ -95,6 +95,24 @@ const readUntil = ({ page, edgeOrigin }, time) =>
     [`chat-widget-read ${edgeOrigin} chat`, String(Date.parse(time))],
   );
 
+/** @param {WidgetPage} widget @param {string} lang */
+async function openAccount(widget, lang) {
+  widget.edge.connections = [
+    { provider: 'github', own: true },
+    { provider: 'entra', sign_in_needed: true },
+  ];
+  const ends = { expires_at: '2026-07-03T08:00:00Z' };
+  widget.edge.sessions = [
+    { id: 'a', label: 'Firefox on Linux', created_at: '2026-07-02T08:40:00Z', current: true, ...ends },
+    { id: 'b', label: 'Safari on iPhone', created_at: '2026-07-01T16:01:00Z', current: false, ...ends },
+  ];
+  talk(widget);
+  await openSignedIn(widget, { lang });
+  await messages(widget);
+  await widget.page.locator('chat-widget .name').click();
+  await widget.page.locator('chat-widget .account-item').nth(3).waitFor();
+}
+
 /** @param {WidgetPage} widget */
 const messages = async (widget) => {
   await widget.page.locator('chat-widget .copy-message').last().waitFor({ state: 'attached' });
@@ -283,6 +301,16 @@ export const STATES = [
       await widget.page.getByText('You are now signed in as Grace Hopper').waitFor();
       await widget.page.getByText('No messages yet').waitFor();
     },
+  },
+  {
+    name: 'account',
+    about: 'The user’s accounts and sessions, opened by their name.',
+    arrange: (widget) => openAccount(widget, 'en'),
+  },
+  {
+    name: 'account-right-to-left',
+    about: 'The same in Arabic.',
+    arrange: (widget) => openAccount(widget, 'ar'),
   },
   {
     name: 'compact',

@@ -1,0 +1,26 @@
+// The texts of the account panel. A page replaces any of them through the widget's `strings`. `{…}` are placeholders.
+
+export const ACCOUNT_STRINGS = {
+  accountTitle: 'Your account',
+  accountBack: 'Back to the chat',
+  accountBusy: 'One moment…',
+  accountConnections: 'Connected accounts',
+  accountConnected: 'Connected',
+  accountOwn: 'You signed in with it',
+  accountSignInNeeded: 'Sign-in needed',
+  accountNone: 'Not connected',
+  accountConnect: 'Connect',
+  accountSignInAgain: 'Sign in again',
+  accountDisconnect: 'Disconnect',
+  accountNotConnected: 'The account was not connected.',
+  accountOtherPage: 'Connect other accounts in the chat’s own window.',
+  accountSessions: 'Where you are signed in',
+  accountSince: 'Since {time}',
+  accountHere: 'This browser',
+  accountEnd: 'End session',
+  accountEndOthers: 'End all other sessions',
+  accountDone: 'Done.',
+  accountFailed: 'That did not work. Please try again.',
+  accountUnavailable: 'The server does not answer. Please try again.',
+  signOutFailed: 'Signing out failed.',
+};
