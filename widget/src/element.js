@@ -9,6 +9,8 @@ import { STRINGS } from './strings.js';
 import css from './style.css';
 import { createTexts } from './texts.js';
 
+/** For so long nothing is shown, or what was, until the texts of a language are there. Then they are English. */
+const MAX_WAIT_MS = 2_000;
 /** Properties that are attributes, too. */
 const REFLECTED = ['edge', 'channel', 'heading', 'popup'];
 /** @type {CSSStyleSheet | undefined} */
@@ -88,6 +90,10 @@ export class ChatWidget extends Base {
   #started = '';
   /** @type {Partial<import('./strings.js').Strings>} */
   #strings = {};
+  /** The language whose texts are waited for. */
+  #awaited = '';
+  /** The one whose texts were waited for long enough. */
+  #missed = '';
   /** @type {import('./client/core.js').State} */
   #status = 'connecting';
 
@@ -144,7 +150,8 @@ export class ChatWidget extends Base {
   #apply() {
     if (!this.isConnected) return;
     const language = this.lang || document.documentElement.lang || `${navigator.languages[0]}`;
-    if (this.hasAttribute('compact') || !/^en(?![a-z])/i.test(language))
+    const isEnglish = /^en(?![a-z])/i.test(language);
+    if (this.hasAttribute('compact') || !isEnglish)
       load('./adapt.js', () => import('./adapt.js'))
         .then(({ adapt }) => adapt(this, language, this.#strings))
         .then(
@@ -154,11 +161,16 @@ export class ChatWidget extends Base {
             this.#apply();
           },
           // The next change of an option tries again.
-          () => {},
+          () => this.#miss(language),
         );
-    const strings = { ...STRINGS, ...translations[language], ...this.#strings };
-    strings.heading = this.getAttribute('heading') ?? strings.heading;
-    this.#texts.update(strings, language);
+    if (isEnglish || translations[language] || language === this.#missed) {
+      const strings = { ...STRINGS, ...translations[language], ...this.#strings };
+      strings.heading = this.getAttribute('heading') ?? strings.heading;
+      this.#texts.update(strings, language);
+    } else if (language !== this.#awaited) {
+      this.#awaited = language;
+      setTimeout(() => this.#miss(language), MAX_WAIT_MS);
+    }
     const edge = edgeOrigin(this.getAttribute('edge'));
     const channel = this.getAttribute('channel') || 'chat';
     const options = `${edge} ${channel}`;
@@ -177,6 +189,13 @@ export class ChatWidget extends Base {
     }
     this.#chat?.showTexts();
     this.#chat?.connect();
+  }
+
+  /** Stops to wait for the texts of a language. @param {string} language */
+  #miss(language) {
+    if (language !== this.#awaited || language === this.#missed || translations[language]) return;
+    this.#missed = language;
+    this.#apply();
   }
 
   /** @param {import('./client/core.js').State} status */
