@@ -168,7 +168,7 @@ const betweenBundles = {
 const PAGE_FILES = ['index.html', 'page.css', 'page.js'];
 /** The style of what the edge renders: there is no script yet that could bring it. */
 const SHELL_STYLE = 'shell.css';
-const SHELL_STYLES = ['src/style.css', 'src/sign-in.css', 'src/shell.css'];
+const SHELL_STYLES = ['src/style.css', 'src/sign-in.css', 'src/launcher/style.css', 'src/shell.css'];
 
 /** @param {string} dist */
 export async function build(dist) {

@@ -11,7 +11,7 @@ use url::Url;
 
 use super::{
     context::Context,
-    shell::{NOT_SHARED, Shell, WIDGET, has_session_cookie},
+    shell::{NOT_SHARED, Options, Shell, WIDGET, has_session_cookie, is_on},
 };
 use crate::{
     config::Config,
@@ -52,7 +52,7 @@ const SERVICE_WORKER: HeaderName = HeaderName::from_static("service-worker");
 /// What no page of the edge's origin may do, whatever the site's own policy allows.
 const POLICY: &str = "object-src 'none'; base-uri 'self'; frame-ancestors ";
 /// The attributes that the first state depends on.
-const ATTRIBUTES: [&str; 2] = ["lang", "heading"];
+const ATTRIBUTES: [&str; 4] = ["lang", "heading", "compact", "popup"];
 
 /// Passes an answer of the site on.
 pub(super) async fn pass<P: Platform>(
@@ -136,7 +136,12 @@ fn with_first_state<P: Platform>(
     let Some(shell) = Shell::new(context, &request.headers, Some(&page)) else { return Ok(document) };
     let html = move |values: &[Option<String>]| {
         let value = |at: usize| values.get(at).and_then(|value| value.as_deref()).map(decoded);
-        shell.render(value(0).as_deref(), value(1).as_deref())
+        shell.render(&Options {
+            language: value(0),
+            heading: value(1),
+            is_compact: value(2).is_some(),
+            is_popup: is_on(value(3).as_deref()),
+        })
     };
     let insertion = Insertion { element: WIDGET, attributes: &ATTRIBUTES, html: Box::new(html) };
     Ok(context.platform.insert(document, insertion)?)
