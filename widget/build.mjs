@@ -40,6 +40,7 @@ const OWN_PROPERTIES = [
   'fail',
   'feed',
   'getText',
+  'hasAnswer',
   'hint',
   'item',
   'kind',
@@ -48,6 +49,7 @@ const OWN_PROPERTIES = [
   'meta',
   'notice',
   'options',
+  'overrule',
   'post',
   'readOut',
   'record',
@@ -63,8 +65,10 @@ const OWN_PROPERTIES = [
   'subscribe',
   'take',
   'texts',
+  'unwatch',
   'update',
   'version',
+  'watch',
 ];
 const folder = dirname(fileURLToPath(import.meta.url));
 
