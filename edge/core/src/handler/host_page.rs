@@ -3,7 +3,7 @@
 //! The site is asked as any visitor would ask it: without a cookie, and without the user's address. Its answer sets nothing
 //! for the edge's origin, and streams through.
 
-use std::{pin::pin, time::Duration};
+use std::{cell::RefCell, pin::pin, time::Duration};
 
 use futures_util::future::{Either, select};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -51,6 +51,8 @@ const PASSED: [HeaderName; 9] = [
 const SERVICE_WORKER: HeaderName = HeaderName::from_static("service-worker");
 /// What no page of the edge's origin may do, whatever the site's own policy allows.
 const POLICY: &str = "object-src 'none'; base-uri 'self'; frame-ancestors ";
+/// The page as an element: the widget is in its language if it has none of its own.
+const PAGE: &str = "html";
 /// The attributes that the first state depends on.
 const ATTRIBUTES: [&str; 4] = ["lang", "heading", "compact", "popup"];
 
@@ -134,16 +136,22 @@ fn with_first_state<P: Platform>(
         None => request.path.clone(),
     };
     let Some(shell) = Shell::new(context, &request.headers, Some(&page)) else { return Ok(document) };
-    let html = move |values: &[Option<String>]| {
+    let page_language = RefCell::new(None);
+    let html = move |element: &str, values: &[Option<String>]| {
         let value = |at: usize| values.get(at).and_then(|value| value.as_deref()).map(decoded);
+        let own_language = value(0).filter(|language| !language.is_empty());
+        if element == PAGE {
+            page_language.replace(own_language);
+            return String::new();
+        }
         shell.render(&Options {
-            language: value(0),
+            language: own_language.or_else(|| page_language.borrow().clone()),
             heading: value(1),
             is_compact: value(2).is_some(),
             is_popup: is_on(value(3).as_deref()),
         })
     };
-    let insertion = Insertion { element: WIDGET, attributes: &ATTRIBUTES, html: Box::new(html) };
+    let insertion = Insertion { elements: &[PAGE, WIDGET], attributes: &ATTRIBUTES, html: Box::new(html) };
     Ok(context.platform.insert(document, insertion)?)
 }
 
