@@ -12,7 +12,9 @@ import { createTexts } from './texts.js';
 /** For so long nothing is shown, or what was, until the texts of a language are there. Then they are English. */
 const MAX_WAIT_MS = 2_000;
 /** Properties that are attributes, too. */
-const REFLECTED = ['edge', 'channel', 'heading', 'popup'];
+const REFLECTED = ['edge', 'channel', 'heading'];
+/** Those that are on or off. */
+const SWITCHES = ['popup', 'compact', 'open', 'deletable'];
 /** @type {CSSStyleSheet | undefined} */
 let sheet;
 /** @type {string} */
@@ -42,7 +44,8 @@ const Base = globalThis.HTMLElement ?? class {};
  *
  * Properties (may be set before the element is defined, and at any time)
  *   strings    replacements for any of the texts in strings.js, in any language
- *   edge, channel, heading, popup    as the attributes
+ *   edge, channel, heading    as the attributes
+ *   popup, compact, open, deletable    whether the attribute is there
  *   status     read-only: connecting | online | reconnecting | offline | signed-out | ended
  *
  * Events (bubble, cross shadow boundaries)
@@ -76,7 +79,7 @@ const Base = globalThis.HTMLElement ?? class {};
  * Slots: none. The widget shows the stream's content only, none of the page's.
  */
 export class ChatWidget extends Base {
-  static observedAttributes = [...REFLECTED, 'lang', 'compact'];
+  static observedAttributes = [...REFLECTED, ...SWITCHES, 'lang'];
   /** Tells whether a class of the same name is this one. The build puts it in. */
   static build = BUILD_ID;
 
@@ -106,7 +109,7 @@ export class ChatWidget extends Base {
     this.#root.adoptedStyleSheets = [sheet];
     // Set before the element was defined, a property hides the accessor of the same name.
     const own = /** @type {any} */ (this);
-    for (const name of ['strings', ...REFLECTED]) {
+    for (const name of ['strings', ...REFLECTED, ...SWITCHES]) {
       const value = own[name];
       if (delete own[name] && value) own[name] = value;
     }
@@ -142,8 +145,12 @@ export class ChatWidget extends Base {
   /** Its presence lets `moveBefore` move the element without a call of the two above. */
   connectedMoveCallback() {}
 
-  attributeChangedCallback() {
-    this.#apply();
+  /** @param {string} name @param {string | null} _before @param {string | null} value */
+  attributeChangedCallback(name, _before, value) {
+    // Frameworks write what they have.
+    if (value === 'false' && SWITCHES.includes(name)) this.removeAttribute(name);
+    // The launcher sees that by itself.
+    else if (name !== 'open') this.#apply();
   }
 
   /** Applies the options to what is there. Only another edge or channel is another chat. */
@@ -231,6 +238,19 @@ for (const name of REFLECTED) {
     set(value) {
       if (value) this.setAttribute(name, value);
       else this.removeAttribute(name);
+    },
+  });
+}
+
+for (const name of SWITCHES) {
+  Object.defineProperty(ChatWidget.prototype, name, {
+    /** @this {ChatWidget} */
+    get() {
+      return this.hasAttribute(name);
+    },
+    /** @this {ChatWidget} @param {unknown} value */
+    set(value) {
+      this.toggleAttribute(name, Boolean(value));
     },
   });
 }

@@ -60,7 +60,9 @@ function properties(text, name) {
   return found(own, /@property \{.+?\} \[?(\w+)/g);
 }
 
-const reflected = found(/const REFLECTED = \[(.*?)\]/s.exec(element)?.[1] ?? '', /'([\w-]+)'/g);
+const reflected = ['REFLECTED', 'SWITCHES'].flatMap((name) =>
+  found(new RegExp(`const ${name} = \\[(.*?)\\]`, 's').exec(element)?.[1] ?? '', /'([\w-]+)'/g),
+);
 const attributes = [
   ...reflected,
   ...found(/static observedAttributes = \[(.*?)\]/s.exec(element)?.[1] ?? '', /'([\w-]+)'/g),

@@ -147,7 +147,7 @@ fn with_first_state<P: Platform>(
         shell.render(&Options {
             language: own_language.or_else(|| page_language.borrow().clone()),
             heading: value(1),
-            is_compact: value(2).is_some(),
+            is_compact: is_on(value(2).as_deref()),
             is_popup: is_on(value(3).as_deref()),
         })
     };
