@@ -11,6 +11,7 @@ import { createTexts } from './texts.js';
 
 /** For so long nothing is shown, or what was, until the texts of a language are there. Then they are English. */
 const MAX_WAIT_MS = 2_000;
+const RETRY_MS = 20_000;
 /** Properties that are attributes, too. */
 const REFLECTED = ['edge', 'channel', 'heading'];
 /** Those that are on or off. */
@@ -97,6 +98,8 @@ export class ChatWidget extends Base {
   #awaited = '';
   /** The one whose texts were waited for long enough. */
   #missed = '';
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #retryTimer;
   /** @type {import('./client/core.js').State} */
   #status = 'connecting';
 
@@ -167,8 +170,12 @@ export class ChatWidget extends Base {
             translations[language] = translation;
             this.#apply();
           },
-          // The next change of an option tries again.
-          () => this.#miss(language),
+          () => {
+            this.#miss(language);
+            // Nobody else would ask again: a launcher that is not there can't be pressed.
+            clearTimeout(this.#retryTimer);
+            this.#retryTimer = setTimeout(() => this.#apply(), RETRY_MS);
+          },
         );
     if (isEnglish || translations[language] || language === this.#missed) {
       const strings = { ...STRINGS, ...translations[language], ...this.#strings };

@@ -27,7 +27,7 @@ export function createView(root, texts, actions) {
   const composer = createComposer(texts, actions.submit);
   const announcer = createAnnouncer();
   const status = element('span', { part: 'status' });
-  const name = element('span', { part: 'name' });
+  const name = element('span', { part: 'name', dir: 'auto' });
   const note = element('p', { part: 'note', role: 'status' });
   const panel = element('div', { part: 'sign-in', tabindex: '-1' });
   const signOut = texts.bind(button('sign-out'), 'signOut');
@@ -137,7 +137,7 @@ export function createView(root, texts, actions) {
 
     /** @param {string} user their name */
     showChat(user) {
-      name.textContent = ` · ${user}`;
+      name.textContent = user;
       arrange(true, false);
     },
 

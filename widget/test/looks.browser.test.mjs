@@ -174,6 +174,17 @@ describe('a compact widget', () => {
     ]);
   });
 
+  test('comes later if a part of it could not be loaded', async () => {
+    await widget.page.clock.install();
+    await widget.context.route(/\/launcher\.js/, (route) => route.abort());
+    const failed = widget.page.waitForEvent('requestfailed', (request) => request.url().includes('launcher.js?'));
+    await openState(widget, { compact: '', lang: 'de' });
+    await failed;
+    await widget.context.unroute(/\/launcher\.js/);
+    await widget.page.clock.fastForward(20_000);
+    await widget.page.getByRole('button', { name: 'Chat öffnen' }).waitFor();
+  });
+
   test('can be opened by the page, which keeps the focus', async () => {
     await openState(widget, { compact: '' });
     await launcher().waitFor();
