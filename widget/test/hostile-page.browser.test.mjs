@@ -93,9 +93,9 @@ describe('on hostile and ordinary pages', () => {
       }, values);
     assert.deepEqual(await after({}), ['compact,open', false, true, true, false]);
     assert.deepEqual(await after({ deletable: true }), ['compact,deletable,open', false, true, true, true]);
-    await widget.page.getByRole('button', { name: 'Delete message' }).waitFor({ state: 'attached' });
+    await widget.page.locator('chat-widget .delete-message').waitFor({ state: 'attached' });
     assert.deepEqual(await after({ deletable: false, open: null }), ['compact', false, true, false, false]);
-    await widget.page.getByRole('button', { name: 'Delete message' }).waitFor({ state: 'detached' });
+    await widget.page.locator('chat-widget .delete-message').waitFor({ state: 'detached' });
     await widget.page.evaluate(() => document.querySelector('chat-widget')?.setAttribute('compact', 'false'));
     assert.deepEqual(await after({ popup: true }), ['popup', true, false, false, false]);
     await widget.page.getByText('Mine').first().waitFor();
