@@ -89,7 +89,7 @@ test('options are attributes of the element, and text whatever they contain', as
   assert.equal((await visit('?heading=a&heading=b')).text, (await visit()).text, 'repeated, an option is left out');
 });
 
-test('a compact widget begins as its button, in its language; switches are attributes unless they are off', async () => {
+test('a compact widget begins as its button, in its language; switches are attributes unless off', async () => {
   const { text } = await visit('?lang=de&compact&open=true&popup=false&deletable=');
   assert.match(text, /^<chat-widget edge="[^"]+" lang="de" compact open deletable>/);
   assert.match(text, /class="launcher" aria-expanded="false" aria-label="Chat öffnen"/);

@@ -85,7 +85,9 @@ describe('languages', () => {
       deliver();
       if (isSignedIn) await widget.page.getByText('Hallo').first().waitFor();
       else await widget.page.getByRole('link', { name: 'Weiter mit GitHub' }).waitFor();
-      await widget.page.locator('chat-widget .sr-only', { hasText: isSignedIn ? 'Online' : 'Nicht angemeldet' }).waitFor();
+      await widget.page
+        .locator('chat-widget .sr-only', { hasText: isSignedIn ? 'Online' : 'Nicht angemeldet' })
+        .waitFor();
       assert.doesNotMatch(await shown(), /Sign|Write|Connecting/);
     });
 

@@ -164,7 +164,9 @@ describe('a first state that a server has rendered', () => {
       assert.equal(await page.evaluate(() => Reflect.get(globalThis, 'gaps')), 0);
       assert.equal(await page.locator('chat-widget link').count(), 0, 'the script has its own style');
       assert.deepEqual(
-        await Promise.all(['.launcher', '.close', 'section'].map((name) => page.locator(`chat-widget ${name}`).count())),
+        await Promise.all(
+          ['.launcher', '.close', 'section'].map((name) => page.locator(`chat-widget ${name}`).count()),
+        ),
         [1, 1, 1],
       );
       if (attributes === 'compact') await launcher.click();
@@ -184,7 +186,9 @@ describe('a first state that a server has rendered', () => {
     });
     const release = await openHeld(rendered(false, undefined, { language: 'de' }), 'lang="de"');
     release();
-    await widget.page.waitForFunction(() => Reflect.get(document.querySelector('chat-widget') ?? {}, 'status') !== 'connecting');
+    await widget.page.waitForFunction(
+      () => Reflect.get(document.querySelector('chat-widget') ?? {}, 'status') !== 'connecting',
+    );
     const text = () => widget.page.locator('chat-widget').evaluate((host) => host.shadowRoot?.textContent);
     assert.match((await text()) ?? '', /Weiter mit GitHub/);
     assert.doesNotMatch((await text()) ?? '', /Continue with/);
