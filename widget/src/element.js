@@ -4,7 +4,6 @@
 import { createChat } from './chat.js';
 import { load } from './client/bundle.js';
 import { createCore } from './client/core.js';
-import { createRequest } from './client/request.js';
 import { STRINGS } from './strings.js';
 import css from './style.css';
 import { createTexts } from './texts.js';
@@ -192,7 +191,7 @@ export class ChatWidget extends Base {
       this.#chat?.disconnect();
       this.#started = options;
       let client = clients.get(edge);
-      if (!client) clients.set(edge, (client = createCore(edge, createRequest(edge))));
+      if (!client) clients.set(edge, (client = createCore(edge)));
       this.#chat = createChat(this.#root, {
         client,
         channel,

@@ -5,7 +5,7 @@
 
 import { insist, load } from './bundle.js';
 import { createFeed } from './feed.js';
-import { failure } from './request.js';
+import { createRequest, failure } from './request.js';
 import { createSession } from './session.js';
 
 /**
@@ -42,9 +42,9 @@ const KEY = /^[!-~]([ -~]{0,126}[!-~])?$/;
 
 /**
  * @param {string} origin of the edge
- * @param {import('./request.js').Request} request
+ * @param {import('./request.js').Request} [request] made here, not by the caller: minified, it could keep what that knows
  */
-export function createCore(origin, request) {
+export function createCore(origin, request = createRequest(origin)) {
   /** @type {Set<Subscription>} */
   const subscriptions = new Set();
   /** @type {State} */
