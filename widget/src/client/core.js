@@ -42,7 +42,7 @@ const KEY = /^[!-~]([ -~]{0,126}[!-~])?$/;
 
 /**
  * @param {string} origin of the edge
- * @param {import('./request.js').Request} [request] made here, not by the caller: minified, it could keep what that knows
+ * @param {import('./request.js').Request} [request] made here: minified, one of the caller's could keep what that knows
  */
 export function createCore(origin, request = createRequest(origin)) {
   /** @type {Set<Subscription>} */
