@@ -40,6 +40,7 @@ const OWN_PROPERTIES = [
   'fail',
   'feed',
   'getText',
+  'hasAnswer',
   'hint',
   'item',
   'kind',
@@ -48,6 +49,7 @@ const OWN_PROPERTIES = [
   'meta',
   'notice',
   'options',
+  'overrule',
   'post',
   'readOut',
   'record',
@@ -63,8 +65,10 @@ const OWN_PROPERTIES = [
   'subscribe',
   'take',
   'texts',
+  'unwatch',
   'update',
   'version',
+  'watch',
 ];
 const folder = dirname(fileURLToPath(import.meta.url));
 
@@ -168,7 +172,7 @@ const betweenBundles = {
 const PAGE_FILES = ['index.html', 'page.css', 'page.js'];
 /** The style of what the edge renders: there is no script yet that could bring it. */
 const SHELL_STYLE = 'shell.css';
-const SHELL_STYLES = ['src/style.css', 'src/sign-in.css', 'src/shell.css'];
+const SHELL_STYLES = ['src/style.css', 'src/sign-in.css', 'src/launcher/style.css', 'src/shell.css'];
 
 /** @param {string} dist */
 export async function build(dist) {

@@ -40,8 +40,14 @@ declare module './types/element.js' {
     set channel(value: string | null | undefined);
     get heading(): string | null;
     set heading(value: string | null | undefined);
-    get popup(): string | null;
-    set popup(value: boolean | string | null | undefined);
+    get popup(): boolean;
+    set popup(value: boolean | null | undefined);
+    get compact(): boolean;
+    set compact(value: boolean | null | undefined);
+    get open(): boolean;
+    set open(value: boolean | null | undefined);
+    get deletable(): boolean;
+    set deletable(value: boolean | null | undefined);
   }
 }
 

@@ -42,7 +42,7 @@ fn shell(dist: &Path) -> String {
     println!("cargo::rerun-if-changed={}", path.display());
     let text = fs::read_to_string(path).expect("the widget's build writes widget/dist/shell.json");
     let shell: serde_json::Value = serde_json::from_str(&text).expect("widget/dist/shell.json is JSON");
-    let [stylesheet, root, panel, link] = ["stylesheet", "root", "panel", "link"]
+    let [stylesheet, root, panel, link, launcher, close] = ["stylesheet", "root", "panel", "link", "launcher", "close"]
         .map(|name| shell[name].as_str().expect("widget/dist/shell.json has what the template consists of"));
     let texts: Vec<(String, Vec<(String, String)>)> =
         serde_json::from_value(shell["texts"].clone()).expect("widget/dist/shell.json has the texts by language");
@@ -50,7 +50,7 @@ fn shell(dist: &Path) -> String {
         texts.iter().map(|(language, texts)| format!("({language:?}, &{texts:?} as &[(&str, &str)]), ")).collect();
     format!(
         "Some(Template {{ stylesheet: {stylesheet:?}, root: {root:?}, panel: {panel:?}, link: {link:?}, \
-         texts: &[{texts}] }})"
+         launcher: {launcher:?}, close: {close:?}, texts: &[{texts}] }})"
     )
 }
 

@@ -118,6 +118,24 @@ describe('in Firefox', { skip }, () => {
     await chat.chooseUser(WHO);
   });
 
+  for (const [way, page] of [
+    ['a module from a URL', 'url.html'],
+    ['a custom element', 'element.html'],
+    ['a classic script', 'script.html'],
+    ['an import map', 'import-map.html'],
+  ]) {
+    test(`${way} embeds the widget`, async () => {
+      const text = `By ${way}`;
+      await chat.page.goto(`${stack.hostOrigin}/ways/${page}`);
+      await chat.waitFor('.status', 'Online');
+      await chat.send(text);
+      await chat.waitFor(SENT, text);
+      assert.equal(await chat.count('li.user', text), 1);
+      await chat.page.goto(`${stack.hostOrigin}/`);
+      await chat.waitFor('li.user', text);
+    });
+  }
+
   test('signing out leaves nothing of the user in the page or the browser', async () => {
     await chat.click('[part~=sign-out]');
     await chat.waitFor('a', 'GitHub');

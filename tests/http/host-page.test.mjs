@@ -71,6 +71,20 @@ describe('a site behind the edge', () => {
     assert.match(states[0] ?? '', /href="[^"]+\/auth\/github\/login\?return_to=%2F"/);
   });
 
+  test('a widget is in its own language, or else that of its page', async () => {
+    answers.set('/sprachen', (response) =>
+      response
+        .writeHead(200, HTML)
+        .end('<!doctype html><html lang="de"><chat-widget></chat-widget><chat-widget lang="fr" compact></chat-widget>'),
+    );
+    const html = await (await fetch(`${origin}/sprachen`)).text();
+    assert.match(html, /<html lang="de"><chat-widget><template/);
+    const [german = '', french = ''] = html.match(/<template shadowrootmode="open">.*?<\/template>/g) ?? [];
+    assert.match(german, /Weiter mit GitHub/);
+    assert.match(french, /Continuer avec GitHub/);
+    assert.ok(french.includes('class="launcher"') && !german.includes('class="launcher"'), 'a compact widget');
+  });
+
   test('a page streams: its beginning is there before the site has sent the rest', async () => {
     /** @type {() => void} */
     let finish = () => assert.fail('not asked');

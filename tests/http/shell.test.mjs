@@ -89,6 +89,22 @@ test('options are attributes of the element, and text whatever they contain', as
   assert.equal((await visit('?heading=a&heading=b')).text, (await visit()).text, 'repeated, an option is left out');
 });
 
+test('a compact widget begins as its button, in its language; switches are attributes unless off', async () => {
+  const { text } = await visit('?lang=de&compact&open=true&popup=false&deletable=');
+  assert.match(text, /^<chat-widget edge="[^"]+" lang="de" compact open deletable>/);
+  assert.match(text, /class="launcher" aria-expanded="false" aria-label="Chat öffnen"/);
+  assert.match(text, /class="close" aria-label="Chat schließen"/);
+  assert.doesNotMatch((await visit('?compact=false')).text, /compact|launcher|class="close"/);
+});
+
+test('links of a page that a sign-in must not leave wait for the script', async () => {
+  const page = `return_to=${encodeURIComponent(`${stack.hostOrigin}/`)}`;
+  assert.match((await visit(`?${page}&popup=false`)).text, /<a href/);
+  const { text } = await visit(`?${page}&popup`);
+  assert.match(text, /^<chat-widget edge="[^"]+" popup>/);
+  assert.doesNotMatch(text, /<a href/);
+});
+
 test('links work without the script if the page says where it is, and lead nowhere else', async () => {
   assert.doesNotMatch((await visit()).text, /<a href/);
   for (const [page, expected] of [

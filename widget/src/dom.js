@@ -25,20 +25,17 @@ export function element(tag, attributes, ...children) {
 export const button = (part) => element('button', { type: 'button', part });
 
 /**
- * Says that a part of the widget could not be loaded.
+ * Says that a part of the widget could not be loaded. view.js presses the button once the network is back.
  * @param {Partial<import('./strings.js').Strings>} strings
  * @param {() => void} again called once, when the user asks for it or the network is back
  */
 export function notLoaded({ unloaded = '', retry = '' }, again) {
-  const controller = new AbortController();
   const node = button('retry');
   const notice = element('p', { part: 'note', role: 'status' }, `${unloaded} `, node);
   node.append(retry);
   node.onclick = () => {
-    controller.abort();
     notice.remove();
     again();
   };
-  addEventListener('online', () => node.click(), controller);
   return notice;
 }

@@ -4,13 +4,17 @@
 import { createChat } from './chat.js';
 import { load } from './client/bundle.js';
 import { createCore } from './client/core.js';
-import { createRequest } from './client/request.js';
 import { STRINGS } from './strings.js';
 import css from './style.css';
 import { createTexts } from './texts.js';
 
+/** For so long nothing is shown, or what was, until the texts of a language are there. Then they are English. */
+const MAX_WAIT_MS = 2_000;
+const RETRY_MS = 20_000;
 /** Properties that are attributes, too. */
-const REFLECTED = ['edge', 'channel', 'heading', 'popup'];
+const REFLECTED = ['edge', 'channel', 'heading'];
+/** Those that are on or off. */
+const SWITCHES = ['popup', 'compact', 'open', 'deletable'];
 /** @type {CSSStyleSheet | undefined} */
 let sheet;
 /** @type {string} */
@@ -40,7 +44,8 @@ const Base = globalThis.HTMLElement ?? class {};
  *
  * Properties (may be set before the element is defined, and at any time)
  *   strings    replacements for any of the texts in strings.js, in any language
- *   edge, channel, heading, popup    as the attributes
+ *   edge, channel, heading    as the attributes
+ *   popup, compact, open, deletable    whether the attribute is there
  *   status     read-only: connecting | online | reconnecting | offline | signed-out | ended
  *
  * Events (bubble, cross shadow boundaries)
@@ -74,7 +79,7 @@ const Base = globalThis.HTMLElement ?? class {};
  * Slots: none. The widget shows the stream's content only, none of the page's.
  */
 export class ChatWidget extends Base {
-  static observedAttributes = [...REFLECTED, 'lang', 'compact'];
+  static observedAttributes = [...REFLECTED, ...SWITCHES, 'lang'];
   /** Tells whether a class of the same name is this one. The build puts it in. */
   static build = BUILD_ID;
 
@@ -88,6 +93,12 @@ export class ChatWidget extends Base {
   #started = '';
   /** @type {Partial<import('./strings.js').Strings>} */
   #strings = {};
+  /** The language whose texts are waited for. */
+  #awaited = '';
+  /** The one whose texts were waited for long enough. */
+  #missed = '';
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #retryTimer;
   /** @type {import('./client/core.js').State} */
   #status = 'connecting';
 
@@ -100,7 +111,7 @@ export class ChatWidget extends Base {
     this.#root.adoptedStyleSheets = [sheet];
     // Set before the element was defined, a property hides the accessor of the same name.
     const own = /** @type {any} */ (this);
-    for (const name of ['strings', ...REFLECTED]) {
+    for (const name of ['strings', ...REFLECTED, ...SWITCHES]) {
       const value = own[name];
       if (delete own[name] && value) own[name] = value;
     }
@@ -136,15 +147,20 @@ export class ChatWidget extends Base {
   /** Its presence lets `moveBefore` move the element without a call of the two above. */
   connectedMoveCallback() {}
 
-  attributeChangedCallback() {
-    this.#apply();
+  /** @param {string} name @param {string | null} _before @param {string | null} value */
+  attributeChangedCallback(name, _before, value) {
+    // Frameworks write what they have.
+    if (value === 'false' && SWITCHES.includes(name)) this.removeAttribute(name);
+    // The launcher sees that by itself.
+    else if (name !== 'open') this.#apply();
   }
 
   /** Applies the options to what is there. Only another edge or channel is another chat. */
   #apply() {
     if (!this.isConnected) return;
     const language = this.lang || document.documentElement.lang || `${navigator.languages[0]}`;
-    if (this.hasAttribute('compact') || !/^en(?![a-z])/i.test(language))
+    const isEnglish = /^en(?![a-z])/i.test(language);
+    if (this.hasAttribute('compact') || !isEnglish)
       load('./adapt.js', () => import('./adapt.js'))
         .then(({ adapt }) => adapt(this, language, this.#strings))
         .then(
@@ -153,12 +169,21 @@ export class ChatWidget extends Base {
             translations[language] = translation;
             this.#apply();
           },
-          // The next change of an option tries again.
-          () => {},
+          () => {
+            this.#miss(language);
+            // Nobody else would ask again: a launcher that is not there can't be pressed.
+            clearTimeout(this.#retryTimer);
+            this.#retryTimer = setTimeout(() => this.#apply(), RETRY_MS);
+          },
         );
-    const strings = { ...STRINGS, ...translations[language], ...this.#strings };
-    strings.heading = this.getAttribute('heading') ?? strings.heading;
-    this.#texts.update(strings, language);
+    if (isEnglish || translations[language] || language === this.#missed) {
+      const strings = { ...STRINGS, ...translations[language], ...this.#strings };
+      strings.heading = this.getAttribute('heading') ?? strings.heading;
+      this.#texts.update(strings, language);
+    } else if (language !== this.#awaited) {
+      this.#awaited = language;
+      setTimeout(() => this.#miss(language), MAX_WAIT_MS);
+    }
     const edge = edgeOrigin(this.getAttribute('edge'));
     const channel = this.getAttribute('channel') || 'chat';
     const options = `${edge} ${channel}`;
@@ -166,7 +191,7 @@ export class ChatWidget extends Base {
       this.#chat?.disconnect();
       this.#started = options;
       let client = clients.get(edge);
-      if (!client) clients.set(edge, (client = createCore(edge, createRequest(edge))));
+      if (!client) clients.set(edge, (client = createCore(edge)));
       this.#chat = createChat(this.#root, {
         client,
         channel,
@@ -177,6 +202,13 @@ export class ChatWidget extends Base {
     }
     this.#chat?.showTexts();
     this.#chat?.connect();
+  }
+
+  /** Stops to wait for the texts of a language. @param {string} language */
+  #miss(language) {
+    if (language !== this.#awaited || language === this.#missed || translations[language]) return;
+    this.#missed = language;
+    this.#apply();
   }
 
   /** @param {import('./client/core.js').State} status */
@@ -212,6 +244,19 @@ for (const name of REFLECTED) {
     set(value) {
       if (value) this.setAttribute(name, value);
       else this.removeAttribute(name);
+    },
+  });
+}
+
+for (const name of SWITCHES) {
+  Object.defineProperty(ChatWidget.prototype, name, {
+    /** @this {ChatWidget} */
+    get() {
+      return this.hasAttribute(name);
+    },
+    /** @this {ChatWidget} @param {unknown} value */
+    set(value) {
+      this.toggleAttribute(name, Boolean(value));
     },
   });
 }

@@ -14,10 +14,10 @@ import { mount as mountInto } from './module.js';
  * }} Props what single-spa passes, and what the page does
  */
 
-/** What each option is without a value. */
-const UNSET = { edge: null, channel: null, heading: null, popup: null, lang: '', strings: {} };
+/** Of the properties, those that are options of the widget. A test compares them with those of `mount`. */
+const OPTIONS = ['edge', 'channel', 'heading', 'lang', 'popup', 'compact', 'open', 'deletable', 'strings'];
 
-/** The element of each parcel or application. @type {Map<unknown, Element>} */
+/** Of each parcel or application: its element, and what it was given last. @type {Map<unknown, [Element, Options]>} */
 const mounted = new Map();
 
 /** All parcels have the same name if their page gives them one. @param {Props} props */
@@ -40,27 +40,47 @@ function placeOf(props) {
 
 export async function bootstrap() {}
 
+/**
+ * The options among the properties, without those that have no value.
+ * @param {Props} props
+ * @returns {Record<string, any>}
+ */
+const optionsOf = (props) =>
+  Object.fromEntries(Object.entries(props).filter(([name, value]) => value && OPTIONS.includes(name)));
+
 /** @param {Props} props */
 export async function mount(props) {
   const place = placeOf(props);
-  const given = Object.entries(props).filter(([name, value]) => value && Object.hasOwn(UNSET, name));
-  mountInto(place, Object.fromEntries(given));
-  if (place.lastElementChild) mounted.set(keyOf(props), place.lastElementChild);
+  const options = optionsOf(props);
+  mountInto(place, options);
+  if (place.lastElementChild) mounted.set(keyOf(props), [place.lastElementChild, options]);
 }
 
 /**
- * Applies the options that are among the properties; an undefined one is unset.
+ * Applies what has changed among the options. One that is left out is unset. What the user has changed stays, such as
+ * whether a compact chat is open.
  * @param {Props} props
  */
 export async function update(props) {
-  const widget = mounted.get(keyOf(props));
-  for (const [name, unset] of Object.entries(UNSET)) {
-    if (widget && name in props) Reflect.set(widget, name, Reflect.get(props, name) ?? unset);
+  const key = keyOf(props);
+  const [widget, before] = mounted.get(key) ?? [];
+  if (!widget) return;
+  const options = optionsOf(props);
+  mounted.set(key, [widget, options]);
+  for (const name of OPTIONS) {
+    const value = options[name];
+    if (value === Reflect.get(before ?? {}, name)) continue;
+    if (name === 'strings') Reflect.set(widget, name, value);
+    else if (value) widget.setAttribute(name, String(value));
+    // As `mount` does: the element may be of a copy from another edge.
+    else if (name === 'edge') widget.setAttribute(name, import.meta.url);
+    else widget.removeAttribute(name);
   }
 }
 
 /** @param {Props} props */
 export async function unmount(props) {
-  mounted.get(keyOf(props))?.remove();
-  mounted.delete(keyOf(props));
+  const key = keyOf(props);
+  mounted.get(key)?.[0].remove();
+  mounted.delete(key);
 }

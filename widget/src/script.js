@@ -7,7 +7,8 @@ const { currentScript } = globalThis.document ?? {};
  * @type {Promise<typeof import('./module.js')>}
  */
 const loaded =
-  currentScript && 'src' in currentScript
+  // Who can put an image of that name into the page must not choose what is loaded.
+  currentScript && currentScript instanceof HTMLScriptElement
     ? import(new URL('chat-widget.js', currentScript.src).href)
     : import('./module.js');
 

@@ -27,13 +27,17 @@ export function createView(root, texts, actions) {
   const composer = createComposer(texts, actions.submit);
   const announcer = createAnnouncer();
   const status = element('span', { part: 'status' });
-  const name = element('span', { part: 'name' });
+  const name = element('span', { part: 'name', dir: 'auto' });
   const note = element('p', { part: 'note', role: 'status' });
   const panel = element('div', { part: 'sign-in', tabindex: '-1' });
   const signOut = texts.bind(button('sign-out'), 'signOut');
   const chat = [list.body, composer.bar, name, signOut];
   let frame = 0;
   let isOnline = false;
+  /** Whether there is as much to show as a server may have rendered. */
+  let isDue = false;
+  /** Listens to the page while the widget is in it. @type {AbortController | undefined} */
+  let watch;
   /** @type {readonly import('./conversation.js').Message[]} */
   let messages = [];
 
@@ -52,12 +56,18 @@ export function createView(root, texts, actions) {
 
   /** Replaces what a server has rendered, or another chat before this one. */
   function appear() {
-    if (!shell.isConnected) root.replaceChildren(shell);
+    isDue = true;
+    // Nobody sees another language before the texts are there.
+    if (!texts.version || shell.isConnected) return;
+    root.querySelector('section')?.remove();
+    // Before a launcher, which stays.
+    root.prepend(shell);
+    if (!root.host.hasAttribute('compact')) root.querySelector('link')?.remove();
   }
 
   function render() {
     frame = 0;
-    keepFocus(() => list.update(messages, isOnline));
+    if (texts.version) keepFocus(() => list.update(messages, isOnline));
   }
 
   /**
@@ -97,16 +107,29 @@ export function createView(root, texts, actions) {
     });
   }
 
+  /** Loads again what could not be loaded. */
+  function retryLoading() {
+    for (const node of shell.querySelectorAll('.note button')) /** @type {HTMLElement} */ (node).click();
+  }
+
   return {
     composer,
     announcer,
     showMessages,
     scrollToEnd: list.scrollToEnd,
 
-    /** The element was put into the document, which makes the browser forget how far it was scrolled. */
-    connect: list.stick,
+    connect() {
+      if (!watch) {
+        watch = new AbortController();
+        addEventListener('online', retryLoading, watch);
+      }
+      // The element was put into the document, which makes the browser forget how far it was scrolled.
+      list.stick();
+    },
 
     disconnect() {
+      watch?.abort();
+      watch = undefined;
       announcer.reset();
       // Another user may be signed in when the widget comes back.
       arrange(false, false);
@@ -114,7 +137,7 @@ export function createView(root, texts, actions) {
 
     /** @param {string} user their name */
     showChat(user) {
-      name.textContent = ` · ${user}`;
+      name.textContent = user;
       arrange(true, false);
     },
 
@@ -134,9 +157,9 @@ export function createView(root, texts, actions) {
      * @param {string} text
      */
     showStatus(state, text) {
-      if (status.textContent === text) return;
       // Where nobody is signed in, the sign-in panel follows.
-      if (!/^[cs]/.test(state)) appear();
+      if (isDue || !/^[cs]/.test(state)) keepFocus(appear);
+      if (!texts.version || status.textContent === text) return;
       status.className = `status ${state}`;
       status.textContent = text;
       announcer.notice(text);

@@ -60,7 +60,9 @@ function properties(text, name) {
   return found(own, /@property \{.+?\} \[?(\w+)/g);
 }
 
-const reflected = found(/const REFLECTED = \[(.*?)\]/s.exec(element)?.[1] ?? '', /'([\w-]+)'/g);
+const reflected = ['REFLECTED', 'SWITCHES'].flatMap((name) =>
+  found(new RegExp(`const ${name} = \\[(.*?)\\]`, 's').exec(element)?.[1] ?? '', /'([\w-]+)'/g),
+);
 const attributes = [
   ...reflected,
   ...found(/static observedAttributes = \[(.*?)\]/s.exec(element)?.[1] ?? '', /'([\w-]+)'/g),
@@ -84,8 +86,11 @@ describe('docs/widget.md lists, and no more than there is', () => {
     assert.deepEqual(documented('Attributes'), sorted(attributes));
     const own = found(element, /^ {2}get (\w+)\(/gm);
     assert.deepEqual(documented('Properties'), sorted([...reflected, ...own]));
-    const [, options = ''] = /@param \{\{ (edge.*?)\}\}/s.exec(read('widget/src/mount.js')) ?? [];
-    for (const name of found(options, /(\w+)\?:/g)) assert.ok([...attributes, 'strings'].includes(name), name);
+    const all = sorted([...attributes, 'strings']);
+    const [, options = ''] = /@param \{\{ (edge.*?)\}\} \[options\]/s.exec(read('widget/src/mount.js')) ?? [];
+    assert.deepEqual(sorted(found(options.replace(/Partial<.*?>/, ''), /(\w+)\?:/g)), all, 'options of mount');
+    const [, ofParcel = ''] = /const OPTIONS = \[(.*?)\]/s.exec(read('widget/src/parcel.js')) ?? [];
+    assert.deepEqual(sorted(found(ofParcel, /'(\w+)'/g)), all, 'options of the parcel');
   });
 
   test('methods', () => {

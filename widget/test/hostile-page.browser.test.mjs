@@ -69,6 +69,38 @@ describe('on hostile and ordinary pages', () => {
     await widget.page.getByRole('heading', { name: 'Late' }).waitFor();
   });
 
+  test('switches are properties, also early ones, and off as frameworks write it', async () => {
+    edge.user = ADA;
+    edge.publish('message', { id: 'own', text: 'Mine' }, undefined, true);
+    edge.pages.set('/early', {
+      policy: "script-src 'self'; require-trusted-types-for 'script'",
+      html: '<!doctype html><body></body>',
+    });
+    await widget.open(`${widget.edgeOrigin}/early`);
+    await widget.page.evaluate(async () => {
+      const early = Object.assign(document.createElement('chat-widget'), { compact: true, open: true });
+      // As React 18 does.
+      early.setAttribute('popup', 'false');
+      document.body.append(early);
+      await import(String('/assets/chat-widget.js'));
+    });
+    await widget.page.getByRole('dialog').getByText('Mine').waitFor();
+    /** @param {object} values @returns {Promise<unknown[]>} attributes, and properties */
+    const after = (values) =>
+      widget.page.evaluate((given) => {
+        const chat = Object.assign(/** @type {any} */ (document.querySelector('chat-widget')), given);
+        return [chat.getAttributeNames().sort().join(), chat.popup, chat.compact, chat.open, chat.deletable];
+      }, values);
+    assert.deepEqual(await after({}), ['compact,open', false, true, true, false]);
+    assert.deepEqual(await after({ deletable: true }), ['compact,deletable,open', false, true, true, true]);
+    await widget.page.locator('chat-widget .delete-message').waitFor({ state: 'attached' });
+    assert.deepEqual(await after({ deletable: false, open: null }), ['compact', false, true, false, false]);
+    await widget.page.locator('chat-widget .delete-message').waitFor({ state: 'detached' });
+    await widget.page.evaluate(() => document.querySelector('chat-widget')?.setAttribute('compact', 'false'));
+    assert.deepEqual(await after({ popup: true }), ['popup', true, false, false, false]);
+    await widget.page.getByText('Mine').first().waitFor();
+  });
+
   test('options that are set again are applied to what is there', async () => {
     edge.publish('message', { id: 'a', text: 'one' });
     await widget.openSignedIn();

@@ -57,6 +57,59 @@ describe('languages', () => {
     assert.equal(direction, 'rtl');
   });
 
+  /**
+   * Holds up the texts of a language.
+   * @param {string} code @returns {Promise<() => void>} delivers them
+   */
+  async function holdTexts(code) {
+    /** @type {() => void} */
+    let deliver = () => {};
+    const held = new Promise((resolve) => (deliver = () => resolve(undefined)));
+    await widget.context.route(`**/language-${code}.js`, async (route) => {
+      await held;
+      await route.continue().catch(() => {});
+    });
+    return deliver;
+  }
+  const shown = () => widget.page.locator('chat-widget').evaluate((host) => host.shadowRoot?.textContent ?? '');
+
+  for (const isSignedIn of [true, false])
+    test(`are the first that show${isSignedIn ? '' : ' to a visitor'}, however late they come`, async () => {
+      const deliver = await holdTexts('de');
+      widget.edge.user = isSignedIn ? ADA : null;
+      widget.edge.publish('message', { text: 'Hallo' });
+      await openState(widget, { lang: 'de' });
+      const status = isSignedIn ? 'online' : 'signed-out';
+      await widget.page.locator(`chat-widget:state(${status})`).waitFor();
+      assert.equal(await shown(), '', 'nothing yet');
+      deliver();
+      if (isSignedIn) await widget.page.getByText('Hallo').first().waitFor();
+      else await widget.page.getByRole('link', { name: 'Weiter mit GitHub' }).waitFor();
+      await widget.page
+        .locator('chat-widget .sr-only', { hasText: isSignedIn ? 'Online' : 'Nicht angemeldet' })
+        .waitFor();
+      assert.doesNotMatch(await shown(), /Sign|Write|Connecting/);
+    });
+
+  test('stay until the next ones are there', async () => {
+    const deliver = await holdTexts('fr');
+    widget.edge.user = ADA;
+    await openState(widget, { lang: 'de' });
+    await widget.page.getByPlaceholder('Nachricht schreiben').waitFor();
+    await widget.page.evaluate(() => document.querySelector('chat-widget')?.setAttribute('lang', 'fr'));
+    assert.equal(await widget.page.getByPlaceholder('Nachricht schreiben').count(), 1);
+    deliver();
+    await widget.page.getByPlaceholder('Écrire un message').waitFor();
+  });
+
+  test('that take too long are English until they are there', async () => {
+    const deliver = await holdTexts('ja');
+    await openState(widget, { lang: 'ja' });
+    await widget.page.getByRole('link', { name: 'Continue with GitHub' }).waitFor();
+    deliver();
+    await widget.page.getByRole('link', { name: 'GitHub で続ける' }).waitFor();
+  });
+
   test('that cannot be loaded leave the texts English', async () => {
     await widget.context.route(/adapt/, (route) => route.abort());
     await openState(widget, { lang: 'ja' });
@@ -121,6 +174,17 @@ describe('a compact widget', () => {
       { count: 0 },
       { open: false },
     ]);
+  });
+
+  test('comes later if a part of it could not be loaded', async () => {
+    await widget.page.clock.install();
+    await widget.context.route(/\/launcher\.js/, (route) => route.abort());
+    const failed = widget.page.waitForEvent('requestfailed', (request) => request.url().includes('launcher.js?'));
+    await openState(widget, { compact: '', lang: 'de' });
+    await failed;
+    await widget.context.unroute(/\/launcher\.js/);
+    await widget.page.clock.fastForward(20_000);
+    await widget.page.getByRole('button', { name: 'Chat öffnen' }).waitFor();
   });
 
   test('can be opened by the page, which keeps the focus', async () => {

@@ -164,4 +164,45 @@ describe('messages that wait', () => {
     await widget.context.setOffline(false);
     await widget.waitForMessage({ role: 'user', state: 'done', text: 'hello' });
   });
+
+  test('are sent, and told, where the browser grants no locks', async () => {
+    await widget.page.addInitScript(() => {
+      LockManager.prototype.request = () => Promise.reject(new DOMException('denied', 'SecurityError'));
+    });
+    await widget.openSignedIn();
+    await widget.context.setOffline(true);
+    await widget.waitForStatus('You are offline');
+    await widget.send('hello');
+    await widget.waitForNote('Keep this page open until it is sent.');
+    await widget.context.setOffline(false);
+    await widget.waitForMessage({ role: 'user', state: 'done', text: 'hello' });
+  });
+
+  test('keep the lock of their page as long as somebody is signed in, and no longer', async () => {
+    const locks = () =>
+      widget.page.evaluate(async () => {
+        const { held = [] } = await navigator.locks.query();
+        return held.filter(({ name }) => name?.startsWith('causeway-outbox')).length;
+      });
+    /** @param {number} count */
+    async function areHeld(count) {
+      const deadline = Date.now() + 10_000;
+      while ((await locks()) !== count) assert.ok(Date.now() < deadline, `${await locks()} locks`);
+    }
+    for (let round = 0; round < 2; round += 1) {
+      edge.user = ADA;
+      await widget.open();
+      await widget.waitForStatus('Online');
+      await areHeld(1);
+      await widget.page.getByRole('button', { name: 'Sign out' }).click();
+      await areHeld(0);
+      // In the same page, by another window.
+      edge.user = ADA;
+      await widget.page.evaluate(() => dispatchEvent(new Event('focus')));
+      await widget.waitForStatus('Online');
+      await areHeld(1);
+      await widget.send(`round ${round}`);
+      await widget.waitForMessage({ role: 'user', state: 'done', text: `round ${round}` });
+    }
+  });
 });

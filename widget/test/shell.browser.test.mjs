@@ -19,28 +19,32 @@ const PROVIDERS = ['Microsoft', 'GitHub'];
 
 /**
  * The first state, filled in as the edge does.
- * @param {boolean} isSignedIn @param {(provider: string) => string} [href]
+ * @param {boolean} isSignedIn
+ * @param {(provider: string) => string} [href]
+ * @param {{ isCompact?: boolean, language?: string }} [options]
  */
-function rendered(isSignedIn, href = () => '') {
-  const { root, panel, link, texts } = shell('shell.css');
-  const english = Object.fromEntries(texts[0]?.[1] ?? []);
+function rendered(isSignedIn, href = () => '', { isCompact, language = 'en' } = {}) {
+  const { root, panel, link, launcher, close, texts } = shell('shell.css');
+  const own = Object.fromEntries(texts.find(([code]) => code === language)?.[1] ?? []);
   const fill = (/** @type {string} */ template, /** @type {Record<string, string>} */ values) =>
-    template.replaceAll(/\{(\w+)\}/g, (_, name) => values[name] ?? english[name] ?? assert.fail(name));
+    template.replaceAll(/\{(\w+)\}/g, (_, name) => values[name] ?? own[name] ?? assert.fail(name));
   const links = PROVIDERS.map((provider) =>
     fill(link, {
       provider,
       href: href(provider),
       hrefOther: href(provider),
-      signIn: fill(english.signIn ?? '', { provider }),
+      signIn: fill(own.signIn ?? '', { provider }),
     }),
   );
   return fill(root, {
     stylesheet: '/assets/shell.css',
     state: isSignedIn ? 'connecting' : 'signed-out',
-    status: (isSignedIn ? english.connecting : english.signedOut) ?? '',
+    status: (isSignedIn ? own.connecting : own.signedOut) ?? '',
     hiddenChat: isSignedIn ? '' : ' hidden',
     hiddenPanel: isSignedIn ? ' hidden' : '',
     panel: isSignedIn ? '' : fill(panel, { links: links.join('') }),
+    launcher: isCompact ? fill(launcher, {}) : '',
+    closeButton: isCompact ? fill(close, {}) : '',
   });
 }
 
@@ -48,16 +52,22 @@ describe('a first state that a server has rendered', () => {
   const widget = useWidgetPage();
   const { edge } = widget;
 
-  /**
-   * Opens a page with the first state, up to where the script has run and asks who is signed in.
-   * @param {string} html @returns {Promise<() => void>} lets the edge answer
-   */
-  async function openHeld(html) {
+  /** @param {string} html the first state @param {string} [attributes] of the element */
+  const compose = (html, attributes = '') =>
     edge.pages.set('/composed', {
       policy: POLICY,
       html: `<!doctype html><html lang="en"><title>Shop</title><script type="module" src="/assets/chat-widget.js"></script>
-        <body><chat-widget>${html}</chat-widget><p>below</p></body></html>`,
+        <body><chat-widget ${attributes}>${html}</chat-widget><p>below</p></body></html>`,
     });
+
+  /**
+   * Opens a page with the first state, up to where the script has run and asks who is signed in.
+   * @param {string} html
+   * @param {string} [attributes] of the element
+   * @returns {Promise<() => void>} lets the edge answer
+   */
+  async function openHeld(html, attributes) {
+    compose(html, attributes);
     const release = edge.holdSession();
     await widget.open(`${widget.edgeOrigin}/composed`);
     await widget.page.locator('chat-widget:defined').waitFor();
@@ -120,6 +130,70 @@ describe('a first state that a server has rendered', () => {
     assert.ok(before.equals(await widget.page.screenshot()), 'not one pixel differs');
     assert.equal(await widget.page.evaluate(() => Reflect.get(globalThis, 'shifts').length), 0);
     assert.equal(await widget.page.locator('chat-widget link').count(), 0, 'the script has its own style');
+  });
+
+  for (const attributes of ['compact', 'compact open']) {
+    test(`of a widget that is ${attributes} looks the same before and after, and then opens and closes`, async () => {
+      await widget.page.emulateMedia({ reducedMotion: 'no-preference' });
+      await widget.page.route('**/chat-widget.js', (route) => route.abort());
+      compose(rendered(false, undefined, { isCompact: true }), attributes);
+      await widget.open(`${widget.edgeOrigin}/composed`);
+      const { page } = widget;
+      const launcher = page.locator('chat-widget .launcher');
+      await launcher.waitFor();
+      const before = await page.screenshot();
+      await page.unroute('**/chat-widget.js');
+      const release = edge.holdSession();
+      // Nothing of it may be gone for a moment, whatever is loaded first.
+      await page.addInitScript(() => {
+        Object.assign(globalThis, { gaps: 0 });
+        const look = () => {
+          const [host] = document.getElementsByTagName('chat-widget');
+          const button = host?.shadowRoot?.querySelector('.launcher');
+          if (host && !button?.checkVisibility()) Reflect.set(globalThis, 'gaps', Reflect.get(globalThis, 'gaps') + 1);
+          requestAnimationFrame(look);
+        };
+        addEventListener('load', look);
+      });
+      await page.reload();
+      await page.locator('chat-widget .launcher:enabled').waitFor();
+      assert.ok(before.equals(await page.screenshot()), 'with the launcher');
+      release();
+      await page.locator('chat-widget a[href]').first().waitFor({ state: 'attached' });
+      assert.ok(before.equals(await page.screenshot()), 'with the chat');
+      assert.equal(await page.evaluate(() => Reflect.get(globalThis, 'gaps')), 0);
+      assert.equal(await page.locator('chat-widget link').count(), 0, 'the script has its own style');
+      assert.deepEqual(
+        await Promise.all(
+          ['.launcher', '.close', 'section'].map((name) => page.locator(`chat-widget ${name}`).count()),
+        ),
+        [1, 1, 1],
+      );
+      if (attributes === 'compact') await launcher.click();
+      await page.getByRole('link', { name: 'Continue with GitHub' }).waitFor();
+      await page.getByRole('button', { name: 'Close chat' }).first().click();
+      await page.getByRole('link', { name: 'Continue with GitHub' }).waitFor({ state: 'hidden' });
+    });
+  }
+
+  test('stays in its language until the script has the texts, too', async () => {
+    /** @type {() => void} */
+    let deliver = () => {};
+    const held = new Promise((resolve) => (deliver = () => resolve(undefined)));
+    await widget.page.route('**/language-de.js', async (route) => {
+      await held;
+      await route.continue();
+    });
+    const release = await openHeld(rendered(false, undefined, { language: 'de' }), 'lang="de"');
+    release();
+    await widget.page.waitForFunction(
+      () => Reflect.get(document.querySelector('chat-widget') ?? {}, 'status') !== 'connecting',
+    );
+    const text = () => widget.page.locator('chat-widget').evaluate((host) => host.shadowRoot?.textContent);
+    assert.match((await text()) ?? '', /Weiter mit GitHub/);
+    assert.doesNotMatch((await text()) ?? '', /Continue with/);
+    deliver();
+    await widget.page.locator('chat-widget a[href]', { hasText: 'Weiter mit GitHub' }).waitFor();
   });
 
   test('is styled without the script', async () => {

@@ -318,8 +318,7 @@ export class Tab {
     return {
       connect: () => {
         const own = (connection = new Connection(this, ({ cursor, event }) => options.onRecord(cursor, event)));
-        options.onSnapshot();
-        const position = new URL(options.url()).searchParams.get('last_event_id');
+        const position = options.startAfter();
         world.post(null, () => {
           if (own.isClosed || this.isGone) return;
           world.streams.add(own);

@@ -112,6 +112,20 @@ describe('versions on one page', () => {
     await widget.page.getByRole('heading', { name: 'Classic' }).waitFor();
     assert.equal(await widget.page.locator('body > chat-widget-0ther000').count(), 1);
   });
+
+  test('an image that the page calls `currentScript` does not choose what the classic script loads', async () => {
+    widget.edge.pages.set('/classic', {
+      policy: "script-src 'self'; img-src 'self'",
+      html: `<!doctype html><img name="currentScript" src="/evil/x.png" alt="">
+        <script src="/assets/chat-widget.iife.js"></script><body></body>`,
+    });
+    /** @type {string[]} */
+    const asked = [];
+    widget.page.on('request', (request) => asked.push(new URL(request.url()).pathname));
+    await widget.open(`${widget.edgeOrigin}/classic`);
+    await until(() => asked.some((path) => path.endsWith('/chat-widget.js')), 'the module');
+    assert.ok(!asked.includes('/evil/chat-widget.js'), asked.join(' '));
+  });
 });
 
 /** @param {string} code of a bundle */

@@ -108,6 +108,41 @@ describe('ways to embed', () => {
     await streams(1);
   });
 
+  test('single-spa: an update unsets what it leaves out, and keeps what the user has changed', async () => {
+    edge.user = ADA;
+    await widget.open(`${widget.hostOrigin}/ways/`);
+    /** @param {object[]} steps the options of `mount` and of each `update` */
+    const attributesAfter = (...steps) =>
+      widget.page.evaluate(
+        async ({ url, steps: [first, ...updates] }) => {
+          const { mount, update, unmount } = await import(url);
+          const own = { name: 'desk', domElement: document.body.appendChild(document.createElement('div')) };
+          await mount({ ...own, ...first });
+          const chat = /** @type {any} */ (own.domElement.firstElementChild);
+          for (const options of updates) {
+            // The user closes the chat.
+            chat.removeAttribute('open');
+            await update({ ...own, ...options });
+          }
+          const names = chat.getAttributeNames().filter((/** @type {string} */ name) => name !== 'edge');
+          const strings = Object.keys(chat.strings);
+          const edge = new URL(chat.getAttribute('edge')).origin;
+          await unmount(own);
+          return { names, strings, edge };
+        },
+        { url: `${widget.edgeOrigin}/assets/parcel.js`, steps },
+      );
+    const all = { lang: 'de', popup: true, deletable: true, channel: 'desk', heading: 'Desk', strings: { send: 'Go' } };
+    assert.deepEqual(await attributesAfter({ ...all, compact: true, open: true }, { edge: widget.edgeOrigin }, {}), {
+      names: [],
+      strings: [],
+      edge: widget.edgeOrigin,
+    });
+    const shown = { compact: true, open: true };
+    assert.deepEqual((await attributesAfter(shown, { ...shown, heading: 'Desk' })).names, ['compact', 'heading']);
+    assert.deepEqual((await attributesAfter({ compact: true }, shown)).names, ['compact', 'open']);
+  });
+
   test('single-spa: an application follows the address, beside a parcel and on its stream', async () => {
     await open('single-spa.html');
     const { page } = widget;

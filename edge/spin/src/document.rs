@@ -30,21 +30,28 @@ pub(crate) fn respond(
     head: impl FnOnce(StreamReader<u8>, FutureReader<BodyResult>) -> Result<types::Response, String>,
 ) -> Result<types::Response, String> {
     let mut document = IncomingBody::new(document).map_err(|error| format!("{error:?}"))?;
-    let Insertion { element, attributes, html } = insertion;
-    let selector: Selector = element.parse().map_err(|error| format!("{error}"))?;
+    let Insertion { elements, attributes, html } = insertion;
+    let selectors: Vec<(&str, Selector)> = elements
+        .iter()
+        .map(|&element| Ok((element, element.parse::<Selector>().map_err(|error| error.to_string())?)))
+        .collect::<Result<_, String>>()?;
     let (mut writer, contents) = wit_stream::new();
     let (result, trailers) = wit_future::new(|| Err(types::ErrorCode::InternalError(Some("broke off".to_owned()))));
     let response = head(contents, trailers)?;
     spawn(async move {
         let changed = Rc::new(RefCell::new(Vec::new()));
         let output = Rc::clone(&changed);
-        let handler = ElementContentHandlers::default().element(move |found: &mut Element<'_, '_>| {
-            let values: Vec<_> = attributes.iter().map(|name| found.get_attribute(name)).collect();
-            found.prepend(&html(&values), ContentType::Html);
-            Ok(())
+        let html = &html;
+        let handlers = selectors.into_iter().map(|(name, selector)| {
+            let handler = ElementContentHandlers::default().element(move |found: &mut Element<'_, '_>| {
+                let values: Vec<_> = attributes.iter().map(|name| found.get_attribute(name)).collect();
+                found.prepend(&html(name, &values), ContentType::Html);
+                Ok(())
+            });
+            (Cow::Owned(selector), handler)
         });
         let settings = Settings {
-            element_content_handlers: vec![(Cow::Owned(selector), handler)],
+            element_content_handlers: handlers.collect(),
             memory_settings: MemorySettings { max_allowed_memory_usage: MAX_MEMORY_BYTES, ..MemorySettings::new() },
             // A document that is ambiguous passes as it is, instead of breaking off.
             strict: false,

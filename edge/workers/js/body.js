@@ -48,16 +48,22 @@ export async function begun(body, length) {
 }
 
 /**
- * An HTML document with more at the beginning of each element of a name. The runtime changes it while it streams.
- * @param {ReadableStream | Uint8Array<ArrayBuffer>} body @param {string} element @param {string[]} attributes
- * @param {(values: (string | null)[]) => string} html makes the HTML of an element from its attributes
+ * An HTML document with more at the beginning of each element of some names. The runtime changes it while it streams.
+ * @param {ReadableStream | Uint8Array<ArrayBuffer>} body @param {string[]} elements @param {string[]} attributes
+ * @param {(element: string, values: (string | null)[]) => string} html makes the HTML of an element from its name and
+ *   attributes
  */
-export const inserted = (body, element, attributes, html) =>
-  new HTMLRewriter()
-    .on(element, {
-      element: (found) => void found.prepend(html(attributes.map((name) => found.getAttribute(name))), { html: true }),
-    })
-    .transform(new Response(body)).body;
+export function inserted(body, elements, attributes, html) {
+  const rewriter = new HTMLRewriter();
+  for (const name of elements)
+    rewriter.on(name, {
+      element(found) {
+        const values = attributes.map((attribute) => found.getAttribute(attribute));
+        found.prepend(html(name, values), { html: true });
+      },
+    });
+  return rewriter.transform(new Response(body)).body;
+}
 
 /** How many bytes of a body are read at once. */
 const CHUNK_BYTES = 65_536;

@@ -90,13 +90,13 @@ impl NativeBody {
 /// # Errors
 /// The runtime rejects it.
 pub(crate) fn inserted(document: NativeBody, insertion: Insertion) -> Result<NativeBody> {
-    let Insertion { element, attributes, html } = insertion;
-    let attributes = attributes.iter().map(|&name| name.to_owned()).collect();
-    let html = Closure::<dyn Fn(Array) -> String>::new(move |values: Array| {
-        html(&values.iter().map(|value| value.as_string()).collect::<Vec<_>>())
+    let Insertion { elements, attributes, html } = insertion;
+    let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    let html = Closure::<dyn Fn(String, Array) -> String>::new(move |element: String, values: Array| {
+        html(&element, &values.iter().map(|value| value.as_string()).collect::<Vec<_>>())
     });
     // The runtime calls it until the document ends, and then collects it.
-    let stream = message::inserted(&document.into_js()?, element, attributes, &html.into_js_value())?;
+    let stream = message::inserted(&document.into_js()?, owned(elements), owned(attributes), &html.into_js_value())?;
     Ok(NativeBody::new(stream))
 }
 

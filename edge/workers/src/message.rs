@@ -112,7 +112,7 @@ extern "C" {
     #[wasm_bindgen(catch)]
     pub(crate) fn inserted(
         body: &JsValue,
-        element: &str,
+        elements: Vec<String>,
         attributes: Vec<String>,
         html: &JsValue,
     ) -> Result<Option<ReadableStream>, JsValue>;

@@ -3,11 +3,10 @@
 //
 // It takes note of its page (address, visibility, network) and shows nothing.
 
-import { backoffMs } from './backoff.js';
 import { insist, load } from './bundle.js';
 import { createFeed } from './feed.js';
-import { arrival, endArrival } from './handoff.js';
-import { failure, jsonOf } from './request.js';
+import { createRequest, failure } from './request.js';
+import { createSession } from './session.js';
 
 /**
  * @typedef {import('./types.js').SessionInfo} SessionInfo
@@ -43,17 +42,15 @@ const KEY = /^[!-~]([ -~]{0,126}[!-~])?$/;
 
 /**
  * @param {string} origin of the edge
- * @param {import('./request.js').Request} request
+ * @param {import('./request.js').Request} [request] made here: minified, one of the caller's could keep what that knows
  */
-export function createCore(origin, request) {
+export function createCore(origin, request = createRequest(origin)) {
   /** @type {Set<Subscription>} */
   const subscriptions = new Set();
   /** @type {State} */
   let state = 'connecting';
   /** The latest answer. @type {SessionInfo | undefined} */
   let known;
-  /** Listens to the page while anyone is subscribed. @type {AbortController | undefined} */
-  let watch;
   /** Sends what the user sends. @type {Promise<import('./sender.js').Sender> | undefined} */
   let sender;
   /** Ends that, and the stream. @type {AbortController | undefined} */
@@ -62,17 +59,9 @@ export function createCore(origin, request) {
   let listening;
   /** Resolves once what should be deleted is. @type {Promise<void> | undefined} */
   let pruned;
-  /** The latest check of the session. @type {Promise<SessionInfo | undefined> | undefined} */
-  let checked;
-  /** @type {AbortController | undefined} */
-  let checking;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let checkTimer;
-  let failedChecks = 0;
   /** The first events wait for it together, so they keep their order. @type {Promise<unknown> | undefined} */
   let ready;
-  /** Whether the edge has answered a check since someone subscribed. */
-  let isAnswered = false;
+  const { check, hasAnswer, overrule, watch, unwatch } = createSession(origin, request, onInfo, onUnreachable);
 
   /** @param {(subscription: Subscription) => void} callback */
   function each(callback) {
@@ -148,66 +137,17 @@ export function createCore(origin, request) {
     return undefined;
   }
 
-  /**
-   * Asks the edge who is signed in. A pending request may predate the change that prompted this one, so the new request
-   * replaces it, and callers that wait for the old request get the new result.
-   * @returns {Promise<SessionInfo | undefined>} undefined if the edge did not respond
-   */
-  function check() {
-    endCheck();
-    checking = new AbortController();
-    return (checked = askWho(checking.signal));
-  }
-
-  function endCheck() {
-    clearTimeout(checkTimer);
-    checking?.abort();
-    checked = undefined;
-  }
-
-  /**
-   * @param {AbortSignal} signal
-   * @returns {Promise<SessionInfo | undefined>}
-   */
-  async function askWho(signal) {
-    const info = await fetchInfo(signal).catch(() => undefined);
-    if (signal.aborted) return checked;
-    if (info) {
-      isAnswered = true;
-      void onInfo(info);
-    } else if (watch && !isAnswered) {
-      // The first check is repeated until the edge responds.
-      checkTimer = setTimeout(() => void check(), backoffMs(failedChecks));
-      failedChecks += 1;
-      onUnreachable();
-    }
-    return info;
-  }
-
-  /**
-   * @param {AbortSignal} signal
-   * @returns {Promise<SessionInfo>}
-   */
-  async function fetchInfo(signal) {
-    const isRedeemed =
-      arrival && (await (await load('./arrival.js', () => import('./arrival.js'))).arrive(origin, request, arrival));
-    const info = await jsonOf(await request('/auth/session', {}, signal));
-    // The session cookie has reached the edge, so the browser does not block it.
-    if (info.authenticated) endArrival();
-    else info.problem = isRedeemed ? 'blocked' : arrival?.problem;
-    return info;
-  }
-
   function onSignedOut() {
-    // Its answer may be older.
-    endCheck();
-    const done = onInfo({ authenticated: false, providers: known?.providers ?? [], handoff: known?.handoff }, true);
-    // For whoever waits for it.
-    checked = Promise.resolve(known);
-    return done;
+    const info = { authenticated: false, providers: known?.providers ?? [], handoff: known?.handoff };
+    // For whoever waits for an answer, which may be older.
+    overrule(info);
+    return onInfo(info, true);
   }
 
-  const onUnreachable = () => setState(navigator.onLine ? 'reconnecting' : 'offline');
+  function onUnreachable() {
+    setState(navigator.onLine ? 'reconnecting' : 'offline');
+  }
+
   /** What waits to be sent is in memory only. */
   const onUnkept = () => each(({ options }) => options.onUnkept?.());
   const loadSender = () => load('./sender.js', () => import('./sender.js'));
@@ -316,26 +256,17 @@ export function createCore(origin, request) {
       queueMicrotask(() => {
         if (!subscriptions.has(subscription)) return;
         onState?.(state);
-        if (isAnswered && known) onSession?.(known);
+        if (hasAnswer() && known) onSession?.(known);
       });
-      if (watch) {
+      if (subscriptions.size > 1) {
         if (listening && known?.user) void listen(known.user, false);
       } else {
-        // The user may have signed in, signed out or switched accounts in another window.
-        const recheck = () => document.hidden || void check();
-        watch = new AbortController();
-        document.addEventListener('visibilitychange', recheck, watch);
-        addEventListener('focus', recheck, watch);
         loadTabs().catch(() => {});
-        void check();
+        watch();
       }
       return () => {
         if (!subscriptions.delete(subscription) || subscriptions.size) return;
-        watch?.abort();
-        watch = undefined;
-        isAnswered = false;
-        // Others may wait for a check that is under way.
-        clearTimeout(checkTimer);
+        unwatch();
         listening?.abort();
         listening = undefined;
         state = 'connecting';

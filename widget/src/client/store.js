@@ -40,26 +40,38 @@ const lockOf = (/** @type {string} */ name) => `${CHANNEL} ${name}`;
 /** Keys of events that this page is sending. Several clients of the page share them. @type {Set<string>} */
 const sending = new Set();
 
+/** How many stores of this page are open. While there are any, it holds its lock. */
+let stores = 0;
+/** Gives the lock back. */
 let release = () => {};
-/** @type {Promise<void> | undefined} */
+/** Resolves once the page has its lock. @type {Promise<void> | undefined} */
 let claimed;
+/** Ends what goes with the lock. @type {AbortController | undefined} */
+let holding;
 
-/** @returns {Promise<void>} */
+/** @returns {Promise<void>} rejects if the browser grants this page no locks, as some do where they keep no data */
 function claim() {
-  return new Promise((resolve) => {
-    void navigator.locks.request(lockOf(page), () => {
-      resolve();
-      return new Promise((end) => (release = () => end(undefined)));
-    });
+  const { promise: released, resolve } = Promise.withResolvers();
+  release = () => resolve(undefined);
+  return new Promise((hold, reject) => {
+    const held = () => {
+      hold();
+      return released;
+    };
+    navigator.locks.request(lockOf(page), held).catch(reject);
   });
 }
 
-function claimOnce() {
+/** @param {AbortSignal} signal of a store that is opened */
+function claimFor(signal) {
+  stores += 1;
+  signal.addEventListener('abort', () => (stores -= 1));
   if (!claimed) {
+    holding = new AbortController();
     claimed = claim();
     // A page that holds a lock is not kept for the way back to it.
-    addEventListener('pagehide', () => release());
-    addEventListener('pageshow', ({ persisted }) => persisted && void claim());
+    addEventListener('pagehide', () => release(), holding);
+    addEventListener('pageshow', ({ persisted }) => persisted && void claim().catch(() => {}), holding);
   }
   return claimed;
 }
@@ -121,6 +133,20 @@ const remove = (key) => run('readwrite', (table) => void table.delete(key)).catc
  * @param {string} [owner] edge and user whose events all go: they signed out
  */
 export async function prune(owner) {
+  try {
+    await deleteOld(owner);
+  } finally {
+    // Only now: a page that waits for the lock must not find what goes.
+    if (!stores) {
+      holding?.abort();
+      release();
+      claimed = undefined;
+    }
+  }
+}
+
+/** @param {string} [owner] */
+async function deleteOld(owner) {
   // Visitors who never sign in get no database.
   if (!(await indexedDB.databases()).some(({ name }) => name === DATABASE)) return;
   const { held = [] } = await navigator.locks.query();
@@ -140,7 +166,7 @@ export async function prune(owner) {
  *   `signed-out` they do not
  */
 export async function openStore(owner, { adopt, room, unkept }, signal) {
-  await claimOnce();
+  await claimFor(signal);
   await prune();
   const rows = await all();
   const channel = new BroadcastChannel(CHANNEL);

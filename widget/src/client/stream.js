@@ -16,9 +16,9 @@ import { backoffMs } from './backoff.js';
  * @typedef {'online' | 'reconnecting' | 'offline'} StreamState
  *
  * @typedef {object} StreamOptions
- * @property {() => string} url asked for once for each stream, after `onSnapshot`
+ * @property {string} url
+ * @property {() => string} startAfter the position that a new stream goes on after. Empty: it begins with a snapshot
  * @property {(state: StreamState) => void} onState
- * @property {() => void} onSnapshot a new stream starts, with a snapshot unless its `url` has a position
  * @property {(cursor: string, event: unknown) => void} onRecord
  * @property {(reason: string, cursor: string) => void} onReset records may be missing before the next one
  * @property {(reason: unknown) => void} onEnd the session of the stream has ended
@@ -36,7 +36,7 @@ const MIN_SLEEP_MS = 80_000;
 const STALE_MS = 45_000;
 
 /** @param {StreamOptions} options */
-export function createStream({ url, onState, onSnapshot, onRecord, onReset, onEnd, check }) {
+export function createStream({ url, startAfter, onState, onRecord, onReset, onEnd, check }) {
   /** @type {EventSource | undefined} */
   let source;
   /** @type {AbortController | undefined} */
@@ -88,8 +88,10 @@ export function createStream({ url, onState, onSnapshot, onRecord, onReset, onEn
   function open() {
     close();
     buffer = undefined;
-    onSnapshot();
-    const opened = (source = new EventSource(url(), { withCredentials: true }));
+    const position = startAfter();
+    const address = new URL(url);
+    if (position) address.searchParams.set('last_event_id', position);
+    const opened = (source = new EventSource(address, { withCredentials: true }));
     opened.onopen = () => {
       lastActiveMs = Date.now();
       if (isUserKnown) goOnline();
@@ -104,7 +106,7 @@ export function createStream({ url, onState, onSnapshot, onRecord, onReset, onEn
       deliver(() => onRecord(lastEventId, parse(data)));
     };
     opened.addEventListener('reset', ({ lastEventId, data }) => {
-      isPositionLost = !lastEventId && opened.url.includes('last_event_id');
+      isPositionLost = Boolean(position && !lastEventId);
       checkUser(opened);
       deliver(() => onReset(parse(data)?.reason, lastEventId));
     });

@@ -22,12 +22,15 @@ export function storeInTab(key, value) {
  * @returns {any} null if there is none
  */
 export function takeFromTab(key) {
-  /** @type {string | null | undefined} */
-  let text = memory.get(key);
+  let text = memory.get(key) ?? null;
   memory.delete(key);
   try {
     text ??= sessionStorage.getItem(key);
     sessionStorage.removeItem(key);
+  } catch {
+    // Storage is blocked.
+  }
+  try {
     return JSON.parse(text ?? 'null');
   } catch {
     return null;

@@ -87,19 +87,20 @@ export function listen(
     claim(true),
   );
   const stream = openStream({
-    url: () => {
-      const resuming = new URL(url);
-      if (startsAfter) resuming.searchParams.set('last_event_id', startsAfter);
+    url,
+    startAfter: () => {
+      const position = startsAfter;
+      if (position) hear('resume', position);
+      else hear('snapshot');
       // If it fails, the next one begins with a snapshot.
       startsAfter = '';
-      return resuming.href;
+      return position;
     },
     check,
     onState: (state) => {
       tell('state', state);
       onState(state);
     },
-    onSnapshot: () => (startsAfter ? hear('resume', startsAfter) : hear('snapshot')),
     onRecord: (position, event) => hear('record', position, event),
     onReset: (reason, position) => hear('reset', position, reason),
     onEnd: (reason) => {

@@ -1,13 +1,12 @@
-// A rendered form: builds the fields, shows those that apply, tells what is wrong, and hands over the answers.
+// A rendered form: shows the fields that apply, tells what is wrong, and hands over the answers. elements.js builds it.
 
 import { keepTyping } from '../composer.js';
 import { element } from '../dom.js';
 import { plural } from '../plural.js';
-import { fill } from '../strings.js';
 import { parseForm } from './definition.js';
-import { Field, notices } from './field.js';
+import { buildForm } from './elements.js';
 import { messageOf, usableLocale } from './message.js';
-import { evaluate, flatten, initialValues } from './state.js';
+import { evaluate, initialValues } from './state.js';
 import { FORM_STRINGS } from './strings.js';
 import css from './style.css';
 import { record, string } from './text.js';
@@ -33,16 +32,12 @@ export class FormView {
   #id;
   /** @type {Map<Component, unknown>} */
   #values;
-  /** @type {Map<Component, Field>} */
-  #fields = new Map();
-  /** What each component is shown by. @type {Map<Component, HTMLElement>} */
-  #nodes = new Map();
-  /** @type {HTMLButtonElement[]} */
-  #buttons = [];
-  #status = element('p', { part: 'form-status', role: 'status', tabindex: '-1' });
-  /** Reads out what is shown beside a field. */
-  #announcer = element('p', { class: 'sr-only', role: 'status' });
   #node;
+  #fields;
+  #nodes;
+  #buttons;
+  #status;
+  #announcer;
   /** After the first attempt to send, an error goes as soon as the answer is right. */
   #wasAttempted = false;
   #isBusy = false;
@@ -61,7 +56,19 @@ export class FormView {
     this.#id = string(options.id, 256) || this.#form.id;
     const submission = record(record(options.submission).data);
     this.#values = initialValues(this.#form.components, (input) => getPath(submission, input.path) ?? input.initial);
-    this.#node = this.#build();
+    const built = buildForm(this.#form, this.#strings, {
+      onInput: (component) => this.#onInput(component),
+      onLeave: (component) => void this.#onLeave(component),
+      onReset: () => this.#reset(),
+    });
+    this.#node = built.node;
+    this.#fields = built.fields;
+    this.#nodes = built.nodes;
+    this.#buttons = built.buttons;
+    this.#status = built.status;
+    this.#announcer = built.announcer;
+    for (const [component, field] of this.#fields) field.value = this.#values.get(component);
+    this.#listen();
     this.element = element('div', { part: 'form-host', exportparts: PARTS });
     const root = this.element.attachShadow({ mode: 'open' });
     sheet ??= createSheet();
@@ -82,21 +89,8 @@ export class FormView {
     this.#status.focus();
   }
 
-  #build() {
-    const { title, components } = this.#form;
-    const all = flatten(components);
-    const content = components.map((component) => this.#component(component));
-    if (content.length === 0) content.push(element('p', { part: 'form-notice' }, this.#strings.formEmpty));
-    else if (!all.some(({ kind, action }) => kind === 'button' && action === 'submit'))
-      content.push(element('div', { class: 'buttons' }, this.#button('submit', this.#strings.formSend)));
-    const form = element('form', { part: 'form', novalidate: '' });
-    if (title) {
-      form.append(element('h3', { part: 'form-title', id: 'title' }, title));
-      form.setAttribute('aria-labelledby', 'title');
-    }
-    if (all.some(({ rules, isHidden }) => rules.required && !isHidden))
-      form.append(element('p', { class: 'hint' }, this.#strings.formMarked));
-    form.append(...content, this.#status, this.#announcer);
+  #listen() {
+    const form = this.#node;
     // As in the composer.
     form.onkeydown = form.onkeyup = form.onkeypress = keepTyping;
     form.addEventListener('pointerdown', () => this.#onPress());
@@ -104,81 +98,6 @@ export class FormView {
       event.preventDefault();
       void this.#submit(event.submitter);
     });
-    return form;
-  }
-
-  /** @param {Component} component */
-  #component(component) {
-    const node = this.#create(component);
-    this.#nodes.set(component, node);
-    return node;
-  }
-
-  /**
-   * @param {Component} component
-   * @returns {HTMLElement}
-   */
-  #create(component) {
-    const { type, kind, label, isLabelHidden, description, children } = component;
-    const strings = this.#strings;
-    if (type === 'limit') return element('p', { part: 'form-notice' }, strings.formLimit);
-    if (type === 'notice') {
-      const field = label || component.key;
-      return element('p', { part: 'form-notice' }, fill(strings.formUnknown, { field }).replace(/: $/, ''));
-    }
-    if (type === 'hidden') return element('div', {});
-    if (kind === 'text') return element('p', { class: 'content' }, description);
-    if (kind === 'button') return this.#buttonComponent(component);
-    if (kind === 'input') return this.#field(component);
-    const inner = children.map((child) => this.#component(child));
-    const texts = notices(component, strings).map((text) => element('p', { part: 'form-notice' }, text));
-    if (type === 'columns') return element('div', { part: 'form-columns' }, ...texts, ...inner);
-    if (type === 'column') {
-      const column = element('div', { class: 'column' }, ...inner);
-      column.style.setProperty('--_width', String(component.width));
-      return column;
-    }
-    if (!label) return element('div', { class: type === 'well' ? 'well' : 'group' }, ...texts, ...inner);
-    const legend = element('legend', {}, label);
-    if (isLabelHidden) legend.className = 'sr-only';
-    const text = description ? [element('p', { part: 'form-description' }, description)] : [];
-    return element('fieldset', { part: 'form-panel' }, legend, ...text, ...texts, ...inner);
-  }
-
-  /** @param {Component} component */
-  #field(component) {
-    const field = new Field(
-      component,
-      `f${this.#fields.size}`,
-      this.#strings,
-      () => this.#onInput(component),
-      () => void this.#onLeave(component),
-    );
-    field.disabled = false;
-    field.value = this.#values.get(component);
-    this.#fields.set(component, field);
-    return field.element;
-  }
-
-  /** @param {Component} component */
-  #buttonComponent({ action, label, isDisabled, key }) {
-    const text = label || (action === 'reset' ? this.#strings.formReset : this.#strings.formSend);
-    const button = this.#button(action === 'reset' ? 'reset' : 'submit', text);
-    button.disabled = isDisabled;
-    button.value = key;
-    return element('div', { class: 'buttons' }, button);
-  }
-
-  /**
-   * @param {'submit' | 'reset'} type
-   * @param {string} text
-   */
-  #button(type, text) {
-    // A native reset would empty the fields instead of going back to what they began with.
-    const button = element('button', { part: `form-${type}`, type: type === 'reset' ? 'button' : type }, text);
-    if (type === 'reset') button.addEventListener('click', () => this.#reset());
-    this.#buttons.push(button);
-    return button;
   }
 
   /** @param {Component} component */

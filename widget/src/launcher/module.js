@@ -11,6 +11,7 @@ import css from './style.css';
 
 /** As style.css has it: where the open chat covers the page. */
 const COVERS = '(width < 30em), (height < 25em)';
+const RISE_MS = 160;
 
 /** @type {CSSStyleSheet | undefined} */
 let sheet;
@@ -40,6 +41,8 @@ function createLauncher(host, root) {
     sheet.replaceSync(css);
   }
   root.adoptedStyleSheets.push(sheet);
+  // What a server has rendered. This one takes its place.
+  for (const node of root.querySelectorAll('.launcher')) node.remove();
   const badge = element('span', { part: 'badge', 'aria-hidden': 'true' });
   const launcher = button('launcher');
   launcher.append(badge);
@@ -50,6 +53,7 @@ function createLauncher(host, root) {
   let locale;
   let count = Number.parseInt(part('latest')?.dataset.unread ?? '0', 10);
   let wasOpen = false;
+  let isShown = false;
 
   launcher.onclick = () => toggle(!isOpen());
   close.onclick = () => toggle(false);
@@ -69,7 +73,11 @@ function createLauncher(host, root) {
     if (!(relatedTarget instanceof Node) || host.contains(relatedTarget)) return;
     if (isCompact() && matchMedia(COVERS).matches) host.removeAttribute('open');
   });
-  new MutationObserver(show).observe(host, { attributeFilter: ['open', 'compact'] });
+  const observer = new MutationObserver(show);
+  observer.observe(host, { attributeFilter: ['open', 'compact'] });
+  // The shell is another one once it takes the place of what a server has rendered, or if the edge or the channel was
+  // changed.
+  observer.observe(root, { childList: true });
 
   const isCompact = () => host.hasAttribute('compact');
   const isOpen = () => host.hasAttribute('open');
@@ -91,19 +99,25 @@ function createLauncher(host, root) {
   }
 
   function show() {
-    const [shell, header] = [part('shell'), part('header')];
-    // The shell is another one if the widget's edge or channel was changed.
+    // A server's is hidden by its attribute.
+    const shell = root.querySelector('.shell:not([hidden])');
+    const header = shell?.querySelector('.header');
     if (launcher.parentNode !== root) root.append(launcher);
     if (header && close.parentNode !== header) header.append(close);
     const open = isOpen();
     if (isCompact()) shell?.setAttribute('role', 'dialog');
     else shell?.removeAttribute('role');
+    // That was the server's style.
+    if (shell) root.querySelector('link')?.remove();
     launcher.setAttribute('aria-expanded', String(open));
     const news = count && !open ? `, ${plural(texts, 'unreadCount', count, locale)}` : '';
     launcher.setAttribute('aria-label', `${open ? texts.close : texts.open}${news}`);
     close.setAttribute('aria-label', texts.close ?? '');
     badge.textContent = count > 99 ? '99+' : count.toLocaleString(locale);
     badge.hidden = !count || open;
+    if (open && isShown && !wasOpen && isCompact() && matchMedia('(prefers-reduced-motion: no-preference)').matches)
+      shell?.animate({ opacity: [0, 1], translate: ['0 8px', '0 0'] }, { duration: RISE_MS, easing: 'ease-out' });
+    isShown = true;
     if (open === wasOpen) return;
     wasOpen = open;
     host.dispatchEvent(new CustomEvent('chat-toggle', { detail: { open }, bubbles: true, composed: true }));

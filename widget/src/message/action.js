@@ -123,6 +123,7 @@ export function createActions(list, messageOf, strings, say, send) {
       // Browsers let pages copy in secure contexts only.
       if (navigator.clipboard) names.push('copy-message');
       if (role === 'user' && id !== null && root.host.hasAttribute('deletable')) names.push('delete-message');
+      else actions.querySelector('.delete-message')?.remove();
       for (const name of names) {
         let node = /** @type {HTMLElement | null} */ (actions.querySelector(`.${name}`));
         if (!node) {

@@ -3,7 +3,7 @@
 //! The site is asked as any visitor would ask it: without a cookie, and without the user's address. Its answer sets nothing
 //! for the edge's origin, and streams through.
 
-use std::{pin::pin, time::Duration};
+use std::{cell::RefCell, pin::pin, time::Duration};
 
 use futures_util::future::{Either, select};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -11,7 +11,7 @@ use url::Url;
 
 use super::{
     context::Context,
-    shell::{NOT_SHARED, Shell, WIDGET, has_session_cookie},
+    shell::{NOT_SHARED, Options, Shell, WIDGET, has_session_cookie, is_on},
 };
 use crate::{
     config::Config,
@@ -51,8 +51,10 @@ const PASSED: [HeaderName; 9] = [
 const SERVICE_WORKER: HeaderName = HeaderName::from_static("service-worker");
 /// What no page of the edge's origin may do, whatever the site's own policy allows.
 const POLICY: &str = "object-src 'none'; base-uri 'self'; frame-ancestors ";
+/// The page as an element: the widget is in its language if it has none of its own.
+const PAGE: &str = "html";
 /// The attributes that the first state depends on.
-const ATTRIBUTES: [&str; 2] = ["lang", "heading"];
+const ATTRIBUTES: [&str; 4] = ["lang", "heading", "compact", "popup"];
 
 /// Passes an answer of the site on.
 pub(super) async fn pass<P: Platform>(
@@ -134,11 +136,22 @@ fn with_first_state<P: Platform>(
         None => request.path.clone(),
     };
     let Some(shell) = Shell::new(context, &request.headers, Some(&page)) else { return Ok(document) };
-    let html = move |values: &[Option<String>]| {
+    let page_language = RefCell::new(None);
+    let html = move |element: &str, values: &[Option<String>]| {
         let value = |at: usize| values.get(at).and_then(|value| value.as_deref()).map(decoded);
-        shell.render(value(0).as_deref(), value(1).as_deref())
+        let own_language = value(0).filter(|language| !language.is_empty());
+        if element == PAGE {
+            page_language.replace(own_language);
+            return String::new();
+        }
+        shell.render(&Options {
+            language: own_language.or_else(|| page_language.borrow().clone()),
+            heading: value(1),
+            is_compact: is_on(value(2).as_deref()),
+            is_popup: is_on(value(3).as_deref()),
+        })
     };
-    let insertion = Insertion { element: WIDGET, attributes: &ATTRIBUTES, html: Box::new(html) };
+    let insertion = Insertion { elements: &[PAGE, WIDGET], attributes: &ATTRIBUTES, html: Box::new(html) };
     Ok(context.platform.insert(document, insertion)?)
 }
 

@@ -1,5 +1,5 @@
-//! `GET /shell/{widget}?lang=&heading=&channel=&return_to=`: the widget's first state as HTML, for a page or a proxy that
-//! includes it. The widget's script takes it over.
+//! `GET /shell/{widget}`: the widget's first state as HTML, for a page or a proxy that includes it. The widget's script
+//! takes it over.
 //!
 //! It says nothing of any user, and no store is read for it. Only whether the request has a session cookie chooses the
 //! layout. So a shared cache may keep the answer to a request without one, and an answer that a cache gives to the wrong
@@ -34,6 +34,24 @@ const SHARED: &str = "public, max-age=60";
 /// For answers to requests with a session cookie.
 pub(super) const NOT_SHARED: &str = "private, no-store";
 
+/// Query parameters that become attributes of the element with their values.
+const VALUES: [&str; 3] = ["lang", "heading", "channel"];
+/// Those that become attributes without a value.
+const SWITCHES: [&str; 4] = ["compact", "open", "popup", "deletable"];
+
+/// What the element says of its first state.
+#[derive(Debug, Default)]
+pub(super) struct Options {
+    /// The language, as the page names it.
+    pub(super) language: Option<String>,
+    /// The title, if it is not the widget's own.
+    pub(super) heading: Option<String>,
+    /// Whether the widget is a button, which opens the chat.
+    pub(super) is_compact: bool,
+    /// Whether a sign-in opens a window of its own.
+    pub(super) is_popup: bool,
+}
+
 /// The first state for the sender of a request.
 pub(super) struct Shell {
     template: Template,
@@ -54,12 +72,24 @@ impl Shell {
         })
     }
 
-    /// The shadow root, in the language and with the title that the element has.
-    pub(super) fn render(&self, language: Option<&str>, heading: Option<&str>) -> String {
+    /// The shadow root of an element.
+    pub(super) fn render(&self, options: &Options) -> String {
         let Self { template, origin, is_signed_in, ways } = self;
-        let language = language.unwrap_or_default();
-        template.render(&FirstState { origin, is_signed_in: *is_signed_in, language, heading, ways })
+        template.render(&FirstState {
+            origin,
+            is_signed_in: *is_signed_in,
+            language: options.language.as_deref().unwrap_or_default(),
+            heading: options.heading.as_deref(),
+            is_compact: options.is_compact,
+            is_popup: options.is_popup,
+            ways,
+        })
     }
+}
+
+/// Whether a switch is on, such as an attribute. Frameworks write what they have: nothing, `true`, or `false`.
+pub(super) fn is_on(value: Option<&str>) -> bool {
+    value.is_some_and(|value| value != "false")
 }
 
 /// Whether an answer may depend on who is signed in, so that no cache may keep it.
@@ -79,14 +109,25 @@ pub(super) fn shell<P: Platform>(
     let parameter = |name| query.one(name).ok().flatten();
     let page = parameter("return_to");
     let shell = Shell::new(context, &request.headers, page.as_deref()).ok_or(Error::NotFound)?;
-    let (language, heading, channel) = (parameter("lang"), parameter("heading"), parameter("channel"));
     let mut html = format!("<{WIDGET} edge=\"{}\"", Escaped(context.config.public_origin.as_str()));
-    for (name, value) in [("lang", &language), ("heading", &heading), ("channel", &channel)] {
-        if let Some(value) = value {
-            html += &format!(" {name}=\"{}\"", Escaped(value));
+    for name in VALUES {
+        if let Some(value) = parameter(name) {
+            html += &format!(" {name}=\"{}\"", Escaped(&value));
         }
     }
-    html += &format!(">{}</{WIDGET}>\n", shell.render(language.as_deref(), heading.as_deref()));
+    let is_set = |name| is_on(parameter(name).as_deref());
+    for name in SWITCHES {
+        if is_set(name) {
+            html += &format!(" {name}");
+        }
+    }
+    let options = Options {
+        language: parameter("lang"),
+        heading: parameter("heading"),
+        is_compact: is_set("compact"),
+        is_popup: is_set("popup"),
+    };
+    html += &format!(">{}</{WIDGET}>\n", shell.render(&options));
     let mut response = Response::bytes(StatusCode::OK, "text/html; charset=utf-8", html);
     response.set(header::CACHE_CONTROL, if has_session_cookie(&request.headers) { NOT_SHARED } else { SHARED });
     Ok(response)

@@ -81,22 +81,22 @@ pub trait HttpClient {
     }
 }
 
-/// Makes HTML from the values of an element's attributes.
-pub type ElementHtml = Box<dyn Fn(&[Option<String>]) -> String>;
+/// Makes HTML from an element's name and the values of its attributes.
+pub type ElementHtml = Box<dyn Fn(&str, &[Option<String>]) -> String>;
 
-/// HTML that is put at the beginning of each element of a name.
+/// HTML that is put at the beginning of each element of some names.
 pub struct Insertion {
-    /// The element's name.
-    pub element: &'static str,
+    /// The elements' names.
+    pub elements: &'static [&'static str],
     /// The attributes that the HTML depends on.
     pub attributes: &'static [&'static str],
-    /// Makes the HTML of an element from the values of these attributes.
+    /// Makes the HTML of an element from its name and the values of these attributes. Called in the document's order.
     pub html: ElementHtml,
 }
 
 impl fmt::Debug for Insertion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Insertion").field("element", &self.element).finish_non_exhaustive()
+        f.debug_struct("Insertion").field("elements", &self.elements).finish_non_exhaustive()
     }
 }
 

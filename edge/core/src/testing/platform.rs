@@ -312,10 +312,12 @@ impl HttpClient for InMemoryPlatform {
 
     /// Knows elements without attributes only.
     fn insert(&self, document: InMemoryBody, insertion: Insertion) -> Result<InMemoryBody, Unavailable> {
-        let begin = format!("<{}>", insertion.element);
         let nothing = vec![None; insertion.attributes.len()];
-        let html =
-            String::from_utf8_lossy(&document.0).replace(&begin, &format!("{begin}{}", (insertion.html)(&nothing)));
+        let mut html = String::from_utf8_lossy(&document.0).into_owned();
+        for element in insertion.elements {
+            let begin = format!("<{element}>");
+            html = html.replace(&begin, &format!("{begin}{}", (insertion.html)(element, &nothing)));
+        }
         Ok(html.into_bytes().into())
     }
 }

@@ -13,6 +13,10 @@ pub(super) struct Template {
     pub(super) panel: &'static str,
     /// A way to sign in.
     pub(super) link: &'static str,
+    /// The button that opens a compact widget.
+    pub(super) launcher: &'static str,
+    /// The button in its header that closes it.
+    pub(super) close: &'static str,
     /// The texts by language. The first language is for all that have none.
     pub(super) texts: &'static [(&'static str, Texts)],
 }
@@ -31,6 +35,10 @@ pub(super) struct FirstState<'a> {
     pub(super) language: &'a str,
     /// The title, if it is not the widget's own.
     pub(super) heading: Option<&'a str>,
+    /// Whether the widget is a button, which opens the chat.
+    pub(super) is_compact: bool,
+    /// Whether a sign-in opens a window of its own, which takes the script.
+    pub(super) is_popup: bool,
     /// The ways to sign in.
     pub(super) ways: &'a [Way],
 }
@@ -57,24 +65,27 @@ impl Template {
             "hiddenChat" => hidden(!state.is_signed_in),
             "hiddenPanel" => hidden(state.is_signed_in),
             "panel" if state.is_signed_in => String::new(),
-            "panel" => self.panel(texts, state.ways),
+            "panel" => self.panel(texts, state),
+            "launcher" if state.is_compact => fill(self.launcher, |name| Escaped(text(texts, name)).to_string()),
+            "closeButton" if state.is_compact => fill(self.close, |name| Escaped(text(texts, name)).to_string()),
+            "launcher" | "closeButton" => String::new(),
             _ => Escaped(text(texts, name)).to_string(),
         })
     }
 
-    fn panel(&self, texts: Texts, ways: &[Way]) -> String {
+    fn panel(&self, texts: Texts, state: &FirstState<'_>) -> String {
         fill(self.panel, |name| match name {
-            "links" => ways.iter().map(|way| self.link(texts, way)).collect(),
-            "signInText" if ways.is_empty() => Escaped(text(texts, "noProviders")).to_string(),
+            "links" => state.ways.iter().map(|way| self.link(texts, way, state.is_popup)).collect(),
+            "signInText" if state.ways.is_empty() => Escaped(text(texts, "noProviders")).to_string(),
             _ => Escaped(text(texts, name)).to_string(),
         })
     }
 
-    fn link(&self, texts: Texts, way: &Way) -> String {
+    fn link(&self, texts: Texts, way: &Way, is_popup: bool) -> String {
         let provider = |text: &str| Escaped(&text.replace("{provider}", &way.name)).to_string();
         let address = |more: &str| match &way.address {
-            Some(address) => format!(" href=\"{}\"", Escaped(&format!("{address}{more}"))),
-            None => String::new(),
+            Some(address) if !is_popup => format!(" href=\"{}\"", Escaped(&format!("{address}{more}"))),
+            _ => String::new(),
         };
         fill(self.link, |name| match name {
             "href" => address(""),
@@ -132,18 +143,29 @@ mod tests {
         ("signInText", "You will come back."),
         ("noProviders", "Not now."),
         ("signIn", "Continue with {provider}"),
+        ("open", "Open chat"),
+        ("close", "Close chat"),
     ];
     const GERMAN: Texts = &[("connecting", "Verbinden…"), ("signedOut", "Nicht angemeldet")];
     const BRAZILIAN: Texts = &[("signedOut", "Não conectado")];
     const TEMPLATE: Template = Template {
         stylesheet: "shell.1.css",
-        root: r#"<link href="{stylesheet}"><h2>{heading}</h2><i class="{state}">{status}</i><b{hiddenChat}></b><p{hiddenPanel}>{panel}</p>"#,
+        root: r#"<link href="{stylesheet}"><h2>{heading}</h2><i class="{state}">{status}</i><b{hiddenChat}></b><p{hiddenPanel}>{panel}</p>{closeButton}{launcher}"#,
         panel: "{signInText}{links}",
         link: r#"<a{href}>{signIn}</a><a{hrefOther} title="{provider}"></a>"#,
+        launcher: r#"<button aria-label="{open}"></button>"#,
+        close: r#"<button aria-label="{close}"></button>"#,
         texts: &[("en", ENGLISH), ("de", GERMAN), ("pt-BR", BRAZILIAN)],
     };
-    const SIGNED_OUT: FirstState<'static> =
-        FirstState { origin: "https://edge.example", is_signed_in: false, language: "", heading: None, ways: &[] };
+    const SIGNED_OUT: FirstState<'static> = FirstState {
+        origin: "https://edge.example",
+        is_signed_in: false,
+        language: "",
+        heading: None,
+        is_compact: false,
+        is_popup: false,
+        ways: &[],
+    };
 
     fn way(address: Option<&str>) -> Way {
         Way { name: "Corp & <b>{heading}".to_owned(), address: address.map(str::to_owned) }
@@ -173,6 +195,21 @@ mod tests {
     fn without_an_address_the_links_wait_for_the_script() {
         let html = TEMPLATE.render(&FirstState { ways: &[way(None)], ..SIGNED_OUT });
         assert!(html.contains("<a>Continue with Corp") && !html.contains("<a href"), "{html}");
+    }
+
+    #[test]
+    fn links_that_would_leave_the_page_wait_for_the_script_too() {
+        let ways = [way(Some("https://edge.example/auth/corp/login?return_to=%2F"))];
+        let html = TEMPLATE.render(&FirstState { ways: &ways, is_popup: true, ..SIGNED_OUT });
+        assert!(html.contains("<a>Continue with Corp") && !html.contains("<a href"), "{html}");
+    }
+
+    #[test]
+    fn a_compact_widget_has_its_buttons() {
+        let html = TEMPLATE.render(&FirstState { is_compact: true, ..SIGNED_OUT });
+        let buttons = "<button aria-label=\"Close chat\"></button><button aria-label=\"Open chat\"></button>";
+        assert!(html.ends_with(buttons), "{html}");
+        assert!(!TEMPLATE.render(&SIGNED_OUT).contains("button"));
     }
 
     #[test]
