@@ -56,7 +56,7 @@ const Base = globalThis.HTMLElement ?? class {};
  *
  * Parts: shell, header, mark, heading, status, name, sign-out, log, messages, message, user, assistant, bubble, meta,
  *   retry, cancel, gap, note, composer, input, send, sign-in, sign-in-link, other-account; of messages: day, unread,
- *   latest, older, actions, copy-message, delete-message, code, copy, table, quote, link, attachments, attachment;
+ *   latest, older, limit, actions, copy-message, delete-message, code, copy, table, quote, link, attachments, attachment;
  *   compact: launcher, badge, close; form/module.js has those of forms
  *
  * Custom properties

@@ -89,6 +89,16 @@ describe('a conversation of 10 000 messages', () => {
     assert.equal(await focused(), 'log');
   });
 
+  test('the tab key leads to a message in view', async () => {
+    await openWith(0, 2_000);
+    await log().focus();
+    await widget.page.keyboard.press('Home');
+    await shadow('.message').first().getByText('No. 0,').waitFor();
+    await widget.page.keyboard.press('Tab');
+    assert.equal(await focused(), 'copy-message');
+    assert.ok(await shadow('.message:focus-within').getByText('No. 0,').isVisible());
+  });
+
   test('selected text stays selected, however far the user scrolls', async () => {
     await openWith(0, 2_000);
     const selected = () => widget.page.evaluate(() => String(getSelection()));

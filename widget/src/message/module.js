@@ -135,6 +135,7 @@ export function createExtras(scroller, list, scrollToEnd, stick, isAtEnd, refres
           refresh,
           itemOf: (message) => items.get(message),
           messageOf: (item) => shown.get(item),
+          leadTo: actions.leadTo,
           ask: older,
         });
         refresh();

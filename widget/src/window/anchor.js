@@ -44,6 +44,8 @@ export function createAnchor(scroller, list) {
   }
 
   return {
+    firstInView,
+
     /** Before the change. */
     take() {
       const row = firstInView();

@@ -27,11 +27,12 @@ const NEAR_PX = 1_000;
  * @property {() => void} refresh shows the messages
  * @property {(message: Message) => HTMLElement | undefined} itemOf
  * @property {(item: Element) => Message | undefined} messageOf
+ * @property {(item: Element) => void} leadTo makes that message's buttons the next stop of the tab key
  * @property {import('./earlier.js').Ask} ask for earlier messages
  */
 
 /** @param {Surroundings} surroundings */
-export function createWindow({ scroller, list, isAtEnd, scrollToEnd, refresh, itemOf, messageOf, ask }) {
+export function createWindow({ scroller, list, isAtEnd, scrollToEnd, refresh, itemOf, messageOf, leadTo, ask }) {
   const root = /** @type {ShadowRoot} */ (list.getRootNode());
   const notice = element('p', { part: 'older' });
   notice.hidden = true;
@@ -157,12 +158,14 @@ export function createWindow({ scroller, list, isAtEnd, scrollToEnd, refresh, it
 
     /**
      * The user turns the wheel, moves a finger, or presses a key. Home and End lead to the ends of the conversation, not
-     * of the part.
+     * of the part, and Tab to what is in view.
      * @param {string} [key] pressed in the log
      * @returns {boolean} whether it has done what the key is for
      */
     onInput(key) {
       if (scroller.scrollHeight <= scroller.clientHeight) earlier.load();
+      const row = key === 'Tab' && !isAtEnd() && anchor.firstInView();
+      if (row) leadTo(row);
       if (key === 'Home' && start > 0) {
         isHome = true;
         refresh();
