@@ -173,14 +173,22 @@ export function createMessageList(texts, actions) {
     const messages = all.slice(start, end);
     hasNewest = end === all.length;
     isAtEnd &&= hasNewest;
-    const removed = new Set(rows.keys());
     empty.hidden = messages.length > 0;
     // Not for those who have not signed in.
     if ((isConnected || messages[0]) && !isLoading) loadExtras();
+    // Before others come, so that those that stay need not move.
+    const kept = new Set(messages.map(({ key }) => key));
+    for (const [key, { item, bubble, message }] of rows) {
+      if (kept.has(key)) continue;
+      item.remove();
+      // What the user has filled in is there when they scroll back.
+      if (message.form && all.includes(message)) continue;
+      rows.delete(key);
+      extras?.drop(bubble);
+    }
     let next = list.firstChild;
     messages.forEach((message, i) => {
       const { key, role, change } = message;
-      removed.delete(key);
       const row = rowOf(message);
       const [before, after] = [all[start + i - 1], all[start + i + 1]];
       // There may be thousands, and most are as they were.
@@ -194,14 +202,6 @@ export function createMessageList(texts, actions) {
       if (row.item === next) next = next.nextSibling;
       else list.insertBefore(row.item, next);
     });
-    for (const key of removed) {
-      const { item, bubble, message } = /** @type {Row} */ (rows.get(key));
-      item.remove();
-      // What the user has filled in is there when they scroll back.
-      if (message.form && all.includes(message)) continue;
-      rows.delete(key);
-      extras?.drop(bubble);
-    }
     stick();
     extras?.settle(all, start);
   }

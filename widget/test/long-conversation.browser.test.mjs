@@ -19,7 +19,8 @@ describe('a conversation of 10 000 messages', () => {
   const widget = useWidgetPage();
   const { edge } = widget;
   const log = () => widget.page.locator('chat-widget .log');
-  const shadow = (/** @type {string} */ selector) => widget.page.locator(`chat-widget ${selector}`);
+  /** @param {string} selector @param {{ hasText?: string }} [options] */
+  const shadow = (selector, options) => widget.page.locator(`chat-widget ${selector}`, options);
 
   /** @param {number} from @param {number} to */
   async function openWith(from, to) {
@@ -102,7 +103,7 @@ describe('a conversation of 10 000 messages', () => {
   test('selected text stays selected, however far the user scrolls', async () => {
     await openWith(0, 2_000);
     const selected = () => widget.page.evaluate(() => String(getSelection()));
-    await widget.page.getByText('No. 1997,').selectText();
+    await shadow('.bubble', { hasText: 'No. 1997,' }).selectText();
     const text = await selected();
     assert.match(text, /No\. 1997,/);
     await widget.page.evaluate(ride, { step: -RACE_PX, target: 0, maxFrames: 60 });

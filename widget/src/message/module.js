@@ -81,6 +81,8 @@ export function createExtras(scroller, list, scrollToEnd, stick, isAtEnd, refres
   const files = new WeakMap();
   /** The answer that the form of a bubble is shown with; true: none. @type {WeakMap<HTMLElement, unknown>} */
   const asked = new WeakMap();
+  /** Undefined: there was none yet. @type {typeof import('../form/module.js') | undefined} */
+  let forms;
   /** Undefined: the user has not scrolled back. @type {import('../window/module.js').Window | undefined} */
   let part;
   /** @type {Promise<void> | undefined} */
@@ -182,7 +184,8 @@ export function createExtras(scroller, list, scrollToEnd, stick, isAtEnd, refres
     const bundle = await load('./form.js', () => import('../form/module.js')).catch(() => undefined);
     // Removed meanwhile.
     if (!asked.has(bubble)) return;
-    if (bundle) bundle.renderInBubble(bubble, message, { strings: given, locale: language, onSubmit: send });
+    forms = bundle;
+    if (forms) forms.renderInBubble(bubble, message, { strings: given, locale: language, onSubmit: send });
     else bubble.append(notLoaded(given ?? {}, () => void showForm(message, bubble, language)));
   }
 
@@ -237,6 +240,7 @@ export function createExtras(scroller, list, scrollToEnd, stick, isAtEnd, refres
     /** A message goes. @param {HTMLElement} bubble */
     drop(bubble) {
       asked.delete(bubble);
+      forms?.removeFromBubble(bubble);
     },
 
     /** The list is up to date. @param {readonly Message[]} current @param {number} start the first that is shown */
