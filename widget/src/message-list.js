@@ -188,7 +188,7 @@ export function createMessageList(texts, actions) {
     }
     let next = list.firstChild;
     messages.forEach((message, i) => {
-      const { key, role, change } = message;
+      const { role, change } = message;
       const row = rowOf(message);
       const [before, after] = [all[start + i - 1], all[start + i + 1]];
       // There may be thousands, and most are as they were.

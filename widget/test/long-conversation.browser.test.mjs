@@ -26,7 +26,10 @@ describe('a conversation of 10 000 messages', () => {
   async function openWith(from, to) {
     publish(edge, from, to);
     await widget.openSignedIn();
-    await shadow('.message').last().getByText(`No. ${to - 1},`).waitFor();
+    await shadow('.message')
+      .last()
+      .getByText(`No. ${to - 1},`)
+      .waitFor();
     await shadow('.actions').last().waitFor({ state: 'attached' });
   }
 
@@ -43,8 +46,7 @@ describe('a conversation of 10 000 messages', () => {
   /** Which part of the page has the focus. */
   const focused = () =>
     widget.page.evaluate(
-      () =>
-        document.activeElement?.shadowRoot?.activeElement?.getAttribute('part') ?? document.activeElement?.tagName,
+      () => document.activeElement?.shadowRoot?.activeElement?.getAttribute('part') ?? document.activeElement?.tagName,
     );
 
   test('scrolls from the end to the beginning and back, with a bounded part of it in the document', async () => {

@@ -111,7 +111,9 @@ export async function ride({ step, target, maxFrames }) {
     added = 0;
     const box = log.getBoundingClientRect();
     const edge = step < 0 ? list.firstElementChild : list.lastElementChild;
-    const isShown = edge && (step < 0 ? edge.getBoundingClientRect().top >= box.top : edge.getBoundingClientRect().bottom <= box.bottom);
+    const isShown =
+      edge &&
+      (step < 0 ? edge.getBoundingClientRect().top >= box.top : edge.getBoundingClientRect().bottom <= box.bottom);
     if (isShown && numberOf(edge) === target) {
       seen.hasArrived = true;
       break;

@@ -74,7 +74,7 @@ try {
     if (frames < 2 || holes[0]) console.error(`${name}: ${frames} frames, ${holes[0]}`);
   };
 
-  console.log('| | frames a second | 99 % of frames within | longest task | most rows | most elements | heap | jumps |');
+  console.log('| | frames a second | 99 % of frames within | longest task | rows | elements | heap | jumps |');
   console.log('|---|---:|---:|---:|---:|---:|---:|---:|');
   await stream('an answer streams in at the end');
   await measure('reading, upwards', -READING_PX, 0, READING_FRAMES);

@@ -1,9 +1,8 @@
 // The bundle `window.js`: the part of a long conversation that is in the document. Loaded when the user scrolls back.
 //
-// The part moves along as the user scrolls, and is bounded: what is far from view leaves the document. Rows near it that
-// are out of view are there, but not laid out (`content-visibility`). No height is guessed and nothing takes the place of
-// what is not there: the scroll bar is that of the part. A bundle of its own: names of what it gets and gives are not
-// shortened.
+// The part moves along as the user scrolls, and is bounded: what is far from view leaves the document. Rows nearer than
+// that are there, but not laid out (`content-visibility`). No height is guessed, and nothing takes the place of what is
+// not there: the scroll bar is that of the part. A bundle of its own: names of what it gets and gives are not shortened.
 
 import { element } from '../dom.js';
 import { createAnchor } from './anchor.js';
@@ -157,8 +156,8 @@ export function createWindow({ scroller, list, isAtEnd, scrollToEnd, refresh, it
     browse,
 
     /**
-     * The user turns the wheel, moves a finger, or presses a key. Home and End lead to the ends of the conversation, not
-     * of the part, and Tab to what is in view.
+     * The user turns the wheel, moves a finger, or presses a key. Home and End lead to the ends of the conversation,
+     * not of the part, and Tab to what is in view.
      * @param {string} [key] pressed in the log
      * @returns {boolean} whether it has done what the key is for
      */
