@@ -2,7 +2,8 @@
 //
 // The part moves along as the user scrolls, and is bounded: what is far from view leaves the document. Rows nearer than
 // that are there, but not laid out (`content-visibility`). No height is guessed, and nothing takes the place of what is
-// not there: the scroll bar is that of the part. A bundle of its own: names of what it gets and gives are not shortened.
+// not there: the scroll bar is that of the part. A bundle of its own: names of what it gets and gives are not
+// shortened.
 
 import { element } from '../dom.js';
 import { createAnchor } from './anchor.js';
