@@ -145,6 +145,8 @@ const BUNDLES = [
     options: { format: 'esm' },
     maxGzipBytes: MAX_MESSAGE_GZIP_BYTES,
   },
+  // Loaded when the user scrolls back.
+  { name: 'window.js', entry: 'src/window/module.js', options: { format: 'esm' } },
   // Loaded when the first form arrives.
   {
     name: 'form.js',

@@ -3,7 +3,7 @@
 // are not shortened.
 
 import { createRequest } from './client/request.js';
-import { MAX_MESSAGES } from './conversation.js';
+import { MAX_CHARACTERS, MAX_MESSAGES } from './conversation.js';
 
 /** @typedef {import('./conversation.js').Message} Message */
 
@@ -17,8 +17,7 @@ const MAX_EVENTS = 200;
  * @param {(event: unknown, now: number) => unknown} record
  * @param {() => readonly Message[]} all the messages, which are sorted in place
  * @param {string} [before] position that the events end at, empty for the newest; without it, the gap is filled
- * @returns {Promise<{ before: string | null, isNew: boolean }>} position of the events before these; null: there are
- *   none. And whether there are messages that were not shown
+ * @returns {Promise<import('./window/earlier.js').Page>}
  */
 export async function ask(origin, channel, user, check, record, all, before) {
   const query = new URLSearchParams({ limit: String(MAX_EVENTS), ...(before && { before }) });
@@ -35,8 +34,14 @@ export async function ask(origin, channel, user, check, record, all, before) {
     return { before: null, isNew: false };
   }
   // There is no room for more: it would push out what is newer.
-  if (all().length + page.events.length > MAX_MESSAGES) return { before: null, isNew: false };
+  if (!hasRoom(all(), page.events)) return { before: null, isNew: false, isFull: true };
   return { before: page.before, isNew: insertOlder(page.events, record, messages) };
+}
+
+/** @param {readonly Message[]} messages @param {unknown[]} events */
+function hasRoom(messages, events) {
+  const characters = messages.reduce((sum, { text }) => sum + text.length, JSON.stringify(events).length);
+  return messages.length + events.length <= MAX_MESSAGES && characters <= MAX_CHARACTERS;
 }
 
 /** What was deleted in each conversation: older pages may have it. @type {WeakMap<object, Set<unknown>>} */

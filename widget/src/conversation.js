@@ -27,6 +27,10 @@
 
 /** The most messages that are kept. */
 export const MAX_MESSAGES = 10_000;
+/** The most characters of their texts. */
+export const MAX_CHARACTERS = 20_000_000;
+/** How many changes there are between two looks at the number of characters. */
+const LOOK_EVERY = 100;
 /** Id of the message that only says that an answer is on its way. No other can have it. */
 const TYPING = '\0';
 /** How far the clocks of the browser and of the edge may differ. */
@@ -40,6 +44,8 @@ export function createConversation() {
   /** Next sequence number of each unfinished message. @type {Map<Message, number>} */
   const nextSeqs = new Map();
   let changes = 0;
+  /** After how many changes the characters were counted. */
+  let lookedAt = 0;
   /** Answers that are being sent, by the id of a form that is still to come. @type {Map<unknown, unknown>} */
   const early = new Map();
 
@@ -67,8 +73,13 @@ export function createConversation() {
     for (let i = index - 1, other; (other = messages[i]) && other.state !== 'done' && !nextSeqs.has(other); i -= 1)
       if (isUnconfirmed(other)) index = i;
     messages.splice(index, 0, message);
-    const [oldest] = messages;
-    if (messages.length > MAX_MESSAGES && oldest && !isUnconfirmed(oldest)) remove(oldest);
+    let excess = messages.length - MAX_MESSAGES;
+    if (changes >= lookedAt + LOOK_EVERY) {
+      lookedAt = changes;
+      let room = MAX_CHARACTERS;
+      excess = Math.max(excess, messages.findLastIndex(({ text }) => (room -= text.length) < 0) + 1);
+    }
+    if (excess > 0) for (const oldest of messages.slice(0, excess)) if (!isUnconfirmed(oldest)) remove(oldest);
   }
 
   /** @param {Message} message */

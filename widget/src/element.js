@@ -61,8 +61,8 @@ const Base = globalThis.HTMLElement ?? class {};
  *
  * Parts: shell, header, mark, heading, status, name, sign-out, log, messages, message, user, assistant, bubble, meta,
  *   retry, cancel, gap, note, composer, input, send, sign-in, sign-in-link, other-account; of messages: day, unread,
- *   latest, older, actions, copy-message, delete-message, code, copy, table, quote, link, attachments, attachment;
- *   compact: launcher, badge, close; form/module.js has those of forms
+ *   latest, older, limit, actions, copy-message, delete-message, code, copy, table, quote, link, attachments,
+ *   attachment; compact: launcher, badge, close; form/module.js has those of forms
  *
  * Custom properties
  *   --chat-accent, --chat-on-accent     own messages, buttons

@@ -13,13 +13,14 @@ import { button, element, notLoaded } from './dom.js';
  * @property {HTMLElement} bubble
  * @property {Text} content
  * @property {HTMLElement} meta
+ * @property {Message} message
  * @property {string} seen which changes the row was last rendered from
  * @property {string} rendered what its state and time were last rendered from
  */
 
 const NEAR_END_PX = 80;
 const GROUP_MS = 120_000;
-/** How many messages are shown at first. message.js shows more as the user scrolls up. */
+/** How many messages are shown at first. window.js shows others as the user scrolls. */
 const LIMIT = 300;
 
 /**
@@ -41,6 +42,8 @@ export function createMessageList(texts, actions) {
   /** @type {Map<string, Row>} */
   const rows = new Map();
   let isAtEnd = true;
+  /** Whether the newest message has a row. */
+  let hasNewest = true;
   /** Whether unsent messages are being sent, or wait for a connection. */
   let isOnline = false;
   /** @type {readonly Message[]} */
@@ -50,13 +53,14 @@ export function createMessageList(texts, actions) {
   let isLoading = false;
 
   scroller.onscroll = () => {
-    isAtEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_END_PX;
+    isAtEnd = hasNewest && scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_END_PX;
   };
   // A growing composer shrinks the list.
   new ResizeObserver(stick).observe(scroller);
 
   function scrollToEnd() {
     isAtEnd = true;
+    if (!hasNewest) update(shown, isOnline);
     scroller.scrollTop = scroller.scrollHeight;
   }
 
@@ -88,7 +92,8 @@ export function createMessageList(texts, actions) {
   }
 
   /** @param {Message} message */
-  function rowOf({ key, role }) {
+  function rowOf(message) {
+    const { key, role } = message;
     let row = rows.get(key);
     if (!row) {
       const isGap = role === 'gap';
@@ -99,7 +104,7 @@ export function createMessageList(texts, actions) {
       const item = isGap
         ? element('li', { part: 'gap' }, author)
         : element('li', { part: `message ${role}` }, author, bubble, meta);
-      row = { item, author, bubble, content, meta, seen: '', rendered: '' };
+      row = { item, author, bubble, content, meta, message, seen: '', rendered: '' };
       rows.set(key, row);
     }
     return row;
@@ -164,17 +169,28 @@ export function createMessageList(texts, actions) {
   function update(all, isConnected) {
     isOnline = isConnected;
     shown = all;
-    const messages = all.slice(-(extras?.limit() ?? LIMIT));
-    const removed = new Set(rows.keys());
+    const [start, end] = extras?.range(all) ?? [Math.max(0, all.length - LIMIT), all.length];
+    const messages = all.slice(start, end);
+    hasNewest = end === all.length;
+    isAtEnd &&= hasNewest;
     empty.hidden = messages.length > 0;
     // Not for those who have not signed in.
     if ((isConnected || messages[0]) && !isLoading) loadExtras();
+    // Before others come, so that those that stay need not move.
+    const kept = new Set(messages.map(({ key }) => key));
+    for (const [key, { item, bubble, message }] of rows) {
+      if (kept.has(key)) continue;
+      item.remove();
+      // What the user has filled in is there when they scroll back.
+      if (message.form && all.includes(message)) continue;
+      rows.delete(key);
+      extras?.drop(bubble);
+    }
     let next = list.firstChild;
     messages.forEach((message, i) => {
-      const { key, role, change } = message;
-      removed.delete(key);
+      const { role, change } = message;
       const row = rowOf(message);
-      const [before, after] = [messages[i - 1], messages[i + 1]];
+      const [before, after] = [all[start + i - 1], all[start + i + 1]];
       // There may be thousands, and most are as they were.
       const seen = `${before?.change} ${change} ${after?.change} ${texts.version} ${isOnline} ${!extras}`;
       if (seen !== row.seen) {
@@ -186,14 +202,8 @@ export function createMessageList(texts, actions) {
       if (row.item === next) next = next.nextSibling;
       else list.insertBefore(row.item, next);
     });
-    for (const key of removed) {
-      const { item, bubble } = /** @type {Row} */ (rows.get(key));
-      item.remove();
-      rows.delete(key);
-      extras?.drop(bubble);
-    }
     stick();
-    extras?.settle(all);
+    extras?.settle(all, start);
   }
 
   return {

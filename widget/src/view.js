@@ -13,7 +13,7 @@ import { createMessageList } from './message-list.js';
  * @property {(key: string) => void} cancel a message that waits
  * @property {() => void} signOut
  * @property {(event: { type: string, data: unknown }) => Promise<unknown>} onForm a form was filled in
- * @property {(before: string) => Promise<{ before: string | null, isNew: boolean }>} older asks for earlier messages
+ * @property {(before: string) => Promise<import('./window/earlier.js').Page>} older asks for earlier messages
  * @property {string} place of the conversation: edge and channel
  */
 
@@ -89,7 +89,8 @@ export function createView(root, texts, actions) {
   function keepFocus(change) {
     const focused = root.activeElement;
     change();
-    if (!focused || focused.checkVisibility()) return;
+    // Where a row has gone that is still in the conversation, the log has it.
+    if (!focused || root.activeElement?.checkVisibility()) return;
     if (panel.hidden) composer.focus();
     else panel.focus();
   }

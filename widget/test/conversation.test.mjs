@@ -313,6 +313,15 @@ describe('the stream', () => {
     assert.equal(new Set([...before, ...changes()]).size, 3);
   });
 
+  test('keeps at most about 20 million characters', () => {
+    const text = 'x'.repeat(200_000);
+    for (let i = 0; i < 300; i += 1) receive('message', { text: `${i} ${text}` });
+    const all = conversation.all();
+    const characters = all.reduce((sum, message) => sum + message.text.length, 0);
+    assert.ok(characters < 42_000_000 && all.length >= 99, `${all.length} messages, ${characters} characters`);
+    assert.match(all.at(-1)?.text ?? '', /^299 /);
+  });
+
   test('keeps at most 10 000 messages', () => {
     for (let i = 0; i < 10_200; i += 1) receive('message', { id: `m${i}`, text: String(i) });
     assert.equal(conversation.all().length, 10_000);

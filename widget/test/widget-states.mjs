@@ -237,6 +237,26 @@ export const STATES = [
     },
   },
   {
+    name: 'long',
+    about: 'The user has scrolled far back in a long conversation.',
+    async arrange(widget) {
+      const begin = Date.UTC(2026, 3, 1, 6);
+      for (let i = 0; i < 800; i += 1) {
+        const time = new Date(begin + Math.floor(i / 8) * 86_400_000 + (i % 8) * 3_600_000).toISOString();
+        if (i % 2) answer(widget, time, [DELAY, 'It left Bilbao this morning and is on time.'][(i >> 1) % 2] ?? '');
+        else ask(widget, time, i % 4 ? 'Is LF-20788 still planned for Thursday?' : 'How late is LF-20771?');
+      }
+      await openSignedIn(widget);
+      await messages(widget);
+      const log = widget.page.locator('chat-widget .log');
+      await log.focus();
+      await widget.page.keyboard.press('Home');
+      await widget.page.locator('chat-widget .message[aria-posinset="1"]').waitFor();
+      await log.evaluate((node) => node.scrollTo(0, 1_400));
+      await widget.page.locator('chat-widget .latest').waitFor();
+    },
+  },
+  {
     name: 'question',
     about: 'A question by form.',
     async arrange(widget) {

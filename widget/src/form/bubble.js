@@ -32,7 +32,6 @@ export function renderInBubble(bubble, { id, form, answer }, options) {
   const own = { ...options, id: id ?? '', submission, sending, onSubmit };
   const rendered = renderByPage(form, own) ?? new FormView(form, own);
   const current = { form: rendered, isSettled: Boolean(answer && !sending) };
-  if (!before) whenRemoved(bubble, () => asked.get(bubble)?.form.destroy());
   asked.set(bubble, current);
   bubble.append(rendered.element);
   if (hadFocus && rendered instanceof FormView) rendered.focus();
@@ -49,18 +48,8 @@ export function renderInBubble(bubble, { id, form, answer }, options) {
   }
 }
 
-/**
- * @param {HTMLElement} bubble in a list
- * @param {() => void} callback called once its message has left the list
- */
-function whenRemoved(bubble, callback) {
-  const list = bubble.closest('ol');
-  if (!list) return;
-  const observer = new MutationObserver(() => {
-    // A message that moves leaves the list for a moment.
-    if (list.contains(bubble)) return;
-    observer.disconnect();
-    callback();
-  });
-  observer.observe(list, { childList: true });
+/** The message is gone. @param {HTMLElement} bubble */
+export function removeFromBubble(bubble) {
+  asked.get(bubble)?.form.destroy();
+  asked.delete(bubble);
 }

@@ -3,7 +3,7 @@
 import { renderByPage } from './renderer.js';
 import { FormView } from './view.js';
 
-export { renderInBubble } from './bubble.js';
+export { removeFromBubble, renderInBubble } from './bubble.js';
 export { registerFormRenderer } from './renderer.js';
 
 /**

@@ -55,6 +55,7 @@ export default {
   files: 'الملفات',
   unread: 'جديد',
   loadingOlder: 'جارٍ تحميل الرسائل السابقة…',
+  olderLimit: 'الرسائل الأقدم لا تظهر هنا.',
   open: 'فتح المحادثة',
   close: 'إغلاق المحادثة',
   unreadCount: '{count} رسالة جديدة',

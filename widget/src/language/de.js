@@ -56,6 +56,7 @@ export default {
   files: 'Dateien',
   unread: 'Neu',
   loadingOlder: 'Frühere Nachrichten werden geladen…',
+  olderLimit: 'Frühere Nachrichten werden hier nicht angezeigt.',
   open: 'Chat öffnen',
   close: 'Chat schließen',
   unreadCount: '{count} neue Nachrichten',

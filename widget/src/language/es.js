@@ -56,6 +56,7 @@ export default {
   files: 'Archivos',
   unread: 'Nuevos',
   loadingOlder: 'Cargando mensajes anteriores…',
+  olderLimit: 'Los mensajes anteriores no se muestran aquí.',
   open: 'Abrir el chat',
   close: 'Cerrar el chat',
   unreadCount: '{count} mensajes nuevos',

@@ -55,6 +55,7 @@ export default {
   files: 'Fichiers',
   unread: 'Nouveau',
   loadingOlder: 'Chargement des messages précédents…',
+  olderLimit: 'Les messages précédents ne sont pas affichés ici.',
   open: 'Ouvrir la discussion',
   close: 'Fermer la discussion',
   unreadCount: '{count} nouveaux messages',

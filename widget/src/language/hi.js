@@ -55,6 +55,7 @@ export default {
   files: 'फ़ाइलें',
   unread: 'नए',
   loadingOlder: 'पुराने संदेश लोड हो रहे हैं…',
+  olderLimit: 'इससे पुराने संदेश यहाँ नहीं दिखाए जाते।',
   open: 'चैट खोलें',
   close: 'चैट बंद करें',
   unreadCount: '{count} नए संदेश',

@@ -55,6 +55,7 @@ export default {
   files: 'File',
   unread: 'Nuovi',
   loadingOlder: 'Caricamento dei messaggi precedenti…',
+  olderLimit: 'I messaggi precedenti non vengono mostrati qui.',
   open: 'Apri la chat',
   close: 'Chiudi la chat',
   unreadCount: '{count} nuovi messaggi',

@@ -56,6 +56,7 @@ export default {
   files: 'ファイル',
   unread: '新着',
   loadingOlder: '以前のメッセージを読み込んでいます…',
+  olderLimit: 'これより前のメッセージはここには表示されません。',
   open: 'チャットを開く',
   close: 'チャットを閉じる',
   unreadCount: '新着メッセージ {count} 件',

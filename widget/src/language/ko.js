@@ -55,6 +55,7 @@ export default {
   files: '파일',
   unread: '새 메시지',
   loadingOlder: '이전 메시지를 불러오는 중…',
+  olderLimit: '이전 메시지는 여기에 표시되지 않습니다.',
   open: '채팅 열기',
   close: '채팅 닫기',
   unreadCount: '새 메시지 {count}개',

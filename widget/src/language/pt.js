@@ -55,6 +55,7 @@ export default {
   files: 'Arquivos',
   unread: 'Novas',
   loadingOlder: 'Carregando mensagens anteriores…',
+  olderLimit: 'As mensagens anteriores não são exibidas aqui.',
   open: 'Abrir o chat',
   close: 'Fechar o chat',
   unreadCount: '{count} novas mensagens',

@@ -55,6 +55,7 @@ export default {
   files: 'Файлы',
   unread: 'Новые',
   loadingOlder: 'Загрузка более ранних сообщений…',
+  olderLimit: 'Более ранние сообщения здесь не показываются.',
   open: 'Открыть чат',
   close: 'Закрыть чат',
   unreadCount: '{count} нового сообщения',

@@ -55,6 +55,7 @@ export default {
   files: '文件',
   unread: '新消息',
   loadingOlder: '正在加载更早的消息…',
+  olderLimit: '更早的消息不在此处显示。',
   open: '打开聊天',
   close: '关闭聊天',
   unreadCount: '{count} 条新消息',

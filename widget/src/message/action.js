@@ -135,6 +135,13 @@ export function createActions(list, messageOf, strings, say, send) {
       }
     },
 
+    /** The tab key leads to that message next. @param {Element} item */
+    leadTo(item) {
+      /** @type {HTMLElement | null} */
+      const first = item.querySelector('.actions > *');
+      if (first) moveStop(first);
+    },
+
     /** The list has changed: the newest message's button is the stop, unless one has the focus. */
     settle() {
       if (root.activeElement?.matches('.actions > *')) return;

@@ -6,7 +6,6 @@ import { button, element, notLoaded } from '../dom.js';
 import { createActions } from './action.js';
 import { attachmentList } from './attachment.js';
 import css from './style.css';
-import { createOlder } from './older.js';
 import { showMarkdown } from './render.js';
 import { MESSAGE_STRINGS } from './strings.js';
 import { createUnread } from './unread.js';
@@ -48,7 +47,7 @@ function showDay(time, before, item, language) {
  * @param {() => void} refresh
  * @param {string} place of the conversation: edge and channel
  * @param {(event: { type: string, data: unknown }) => Promise<unknown>} send
- * @param {(before: string) => Promise<{ before: string | null, isNew: boolean }>} older asks for earlier messages
+ * @param {import('../window/earlier.js').Ask} older asks for earlier messages
  */
 export function createExtras(scroller, list, scrollToEnd, stick, isAtEnd, refresh, place, send, older) {
   const root = /** @type {ShadowRoot} */ (list.getRootNode());
@@ -82,6 +81,14 @@ export function createExtras(scroller, list, scrollToEnd, stick, isAtEnd, refres
   const files = new WeakMap();
   /** The answer that the form of a bubble is shown with; true: none. @type {WeakMap<HTMLElement, unknown>} */
   const asked = new WeakMap();
+  /** Undefined: there was none yet. @type {typeof import('../form/module.js') | undefined} */
+  let forms;
+  /** Undefined: the user has not scrolled back. @type {import('../window/module.js').Window | undefined} */
+  let part;
+  /** @type {Promise<void> | undefined} */
+  let loading;
+  /** Whether there was ever more than is shown. */
+  let isPart = false;
 
   const actions = createActions(
     list,
@@ -92,7 +99,6 @@ export function createExtras(scroller, list, scrollToEnd, stick, isAtEnd, refres
     },
     send,
   );
-  const earlier = createOlder(scroller, list, isAtEnd, refresh, older);
   const unread = createUnread(place, (message) => items.get(message), showCount);
 
   // Code, forms and files make a message grow after it was added.
@@ -103,7 +109,59 @@ export function createExtras(scroller, list, scrollToEnd, stick, isAtEnd, refres
   scroller.addEventListener('scroll', () => {
     latest.hidden = isAtEnd();
     settleUnread();
+    if (!isAtEnd()) void loadWindow();
   });
+  // What has too few messages to scroll may have earlier ones, too.
+  for (const type of ['wheel', 'touchmove', 'keydown'])
+    scroller.addEventListener(type, onInput, { passive: type !== 'keydown' });
+
+  /** @param {Event} event */
+  function onInput(event) {
+    const { target, key, altKey, ctrlKey, metaKey, shiftKey } = /** @type {KeyboardEvent} */ (event);
+    const isPlain = target === scroller && !altKey && !ctrlKey && !metaKey && !shiftKey;
+    const plain = isPlain ? key : undefined;
+    if (part) {
+      if (part.onInput(plain)) event.preventDefault();
+    } else if (messages[0] && (plain || scroller.scrollHeight <= scroller.clientHeight))
+      void loadWindow().then(() => part?.onInput(plain));
+  }
+
+  function loadWindow() {
+    return (loading ??= load('./window.js', () => import('../window/module.js')).then(
+      ({ createWindow }) => {
+        part = createWindow({
+          scroller,
+          list,
+          isAtEnd,
+          scrollToEnd,
+          refresh,
+          itemOf: (message) => items.get(message),
+          messageOf: (item) => shown.get(item),
+          leadTo: actions.leadTo,
+          ask: older,
+        });
+        refresh();
+        if (!isAtEnd()) part.browse();
+      },
+      () => {
+        // The user may scroll again.
+        loading = undefined;
+      },
+    ));
+  }
+
+  /** Tells assistive technology which of all the messages are shown. @param {number} start */
+  function number(start) {
+    const rows = list.children;
+    isPart ||= rows.length < messages.length;
+    if (!isPart) return;
+    const size = String(messages.length);
+    for (const [i, row] of [...rows].entries()) {
+      const position = String(start + i + 1);
+      if (row.getAttribute('aria-posinset') !== position) row.setAttribute('aria-posinset', position);
+      if (row.getAttribute('aria-setsize') !== size) row.setAttribute('aria-setsize', size);
+    }
+  }
 
   /** @param {number} count */
   function showCount(count) {
@@ -126,13 +184,18 @@ export function createExtras(scroller, list, scrollToEnd, stick, isAtEnd, refres
     const bundle = await load('./form.js', () => import('../form/module.js')).catch(() => undefined);
     // Removed meanwhile.
     if (!asked.has(bubble)) return;
-    if (bundle) bundle.renderInBubble(bubble, message, { strings: given, locale: language, onSubmit: send });
+    forms = bundle;
+    if (forms) forms.renderInBubble(bubble, message, { strings: given, locale: language, onSubmit: send });
     else bubble.append(notLoaded(given ?? {}, () => void showForm(message, bubble, language)));
   }
 
   return {
-    /** How many of the newest messages are to be shown. */
-    limit: earlier.limit,
+    /**
+     * Before the rows change.
+     * @param {readonly Message[]} all
+     * @returns {[number, number] | undefined} first to be shown, and the one after the last; undefined: the newest
+     */
+    range: (all) => part?.range(all),
 
     /**
      * Shows a message that is new or has changed.
@@ -177,13 +240,15 @@ export function createExtras(scroller, list, scrollToEnd, stick, isAtEnd, refres
     /** A message goes. @param {HTMLElement} bubble */
     drop(bubble) {
       asked.delete(bubble);
+      forms?.removeFromBubble(bubble);
     },
 
-    /** The list is up to date. @param {readonly Message[]} current */
-    settle(current) {
+    /** The list is up to date. @param {readonly Message[]} current @param {number} start the first that is shown */
+    settle(current, start) {
       messages = current;
       latest.setAttribute('aria-label', strings.latest);
-      earlier.settle(messages.length, strings.loadingOlder);
+      number(start);
+      part?.settle(strings);
       actions.settle();
       settleUnread();
     },

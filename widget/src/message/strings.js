@@ -13,6 +13,7 @@ export const MESSAGE_STRINGS = {
   files: 'Files',
   unread: 'New',
   loadingOlder: 'Loading earlier messages…',
+  olderLimit: 'Earlier messages are not shown here.',
 };
 
 /** @typedef {typeof MESSAGE_STRINGS} MessageStrings */
