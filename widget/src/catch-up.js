@@ -72,12 +72,12 @@ export function createCatchUp(origin, channel, user, check, record, all, onChang
      */
     async older(before) {
       const page = await read(before);
+      // With the next frame, also if all that is new is that there is no room.
+      onChange();
       if (!page) return { before: null, isNew: false };
       // There is no room for more: it would push out what is newer.
       if (!hasRoom(all(), page.events)) return { before: null, isNew: false, isFull: true };
-      const isNew = insertOlder(page, before, record, all);
-      onChange();
-      return { before: page.before, isNew };
+      return { before: page.before, isNew: insertOlder(page, before, record, all) };
     },
 
     /** Asks for what is missing in a gap, again and again until there is an answer. */
