@@ -110,7 +110,7 @@ impl DeadLetters {
             reason,
             "record not deliverable, writing it to the dead-letter topic"
         );
-        self.metrics.dead_letters.with_label_values(&[topic.as_str(), reason]).inc();
+        self.metrics.loss.dead_letters.with_label_values(&[topic.as_str(), reason]).inc();
     }
 
     async fn write_batch(&self, target: &Target<'_>, batch: &[DeadLetterRef<'_>]) -> Result<(), Stopped> {

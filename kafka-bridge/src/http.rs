@@ -108,7 +108,7 @@ async fn events(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
         }
         Err(rejection) => rejection.into_response(&request_id),
     };
-    shared.context.metrics.events.with_label_values(&[response.status().as_str()]).inc();
+    shared.context.metrics.inbound.events.with_label_values(&[response.status().as_str()]).inc();
     response
 }
 
@@ -158,7 +158,7 @@ async fn stream(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
         }
         Err(rejection) => rejection.into_response(&request_id),
     };
-    shared.context.metrics.stream_requests.with_label_values(&[response.status().as_str()]).inc();
+    shared.context.metrics.stream.stream_requests.with_label_values(&[response.status().as_str()]).inc();
     response
 }
 
@@ -179,7 +179,7 @@ async fn replay(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response(),
         Err(rejection) => rejection.into_response(&request_id),
     };
-    shared.context.metrics.replay_requests.with_label_values(&[response.status().as_str()]).inc();
+    shared.context.metrics.stream.replay_requests.with_label_values(&[response.status().as_str()]).inc();
     response
 }
 

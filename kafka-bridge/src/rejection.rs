@@ -43,6 +43,9 @@ pub enum Rejection {
     /// The id was used for another event.
     #[error("the id was used for another event")]
     IdReused,
+    /// The user has repeated so many events that there is no search left for one more.
+    #[error("too many repeats of this user")]
+    TooManyRepeats,
     /// Too many events or bytes are queued.
     #[error("too many events are waiting")]
     Busy,
@@ -86,7 +89,7 @@ impl Rejection {
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::IdReused => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::UserStreamsFull | Self::UserReplaysFull => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyRepeats | Self::UserStreamsFull | Self::UserReplaysFull => StatusCode::TOO_MANY_REQUESTS,
             Self::Busy
             | Self::Unavailable(_)
             | Self::StreamsFull(_)
@@ -109,6 +112,7 @@ impl Rejection {
             Self::TooSlow => "too_slow",
             Self::TooLarge => "too_large",
             Self::IdReused => "id_reused",
+            Self::TooManyRepeats => "too_many_repeats",
             Self::Busy => "busy",
             Self::Unavailable(_) | Self::StreamUnavailable(_) | Self::ReplayUnavailable(_) => "unavailable",
             Self::SessionEnded => "session_ended",
@@ -129,6 +133,7 @@ impl Rejection {
             Self::TooSlow => "The body took too long to arrive.",
             Self::TooLarge => "The event is too large.",
             Self::IdReused => "The id was used for another event.",
+            Self::TooManyRepeats => "This user repeats too many events; try again shortly.",
             Self::Busy => "Too many events are waiting; try again shortly.",
             Self::Unavailable(_) => "The event could not be stored; try again shortly.",
             Self::SessionEnded => "The session has ended.",

@@ -118,7 +118,7 @@ pub async fn run(
     let (sink, redis): (Arc<dyn Sink>, _) = match &config.buffer_store {
         BufferStore::Edge(url) => (Arc::new(EdgeClient::new(url, Arc::clone(&keys), Arc::clone(&health))?), None),
         BufferStore::Redis(url) => {
-            let open = metrics.streams.clone();
+            let open = metrics.stream.streams.clone();
             let registry = Arc::new(Registry::new(config.max_streams, tuning.user_streams, open));
             let store = RedisStore::new(url, registry, tuning.buffer)?;
             (Arc::new(store.sink()), Some(store))

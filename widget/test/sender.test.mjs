@@ -236,6 +236,23 @@ describe('an event that is tried for long', () => {
     assert.ok(ages.length === 2 && ages.every((age, n) => age > (ages[n - 1] ?? 0)), posts().join('; '));
   });
 
+  test('waits as long as the edge asks for, when that gets too much of this user', async () => {
+    let attempts = 0;
+    const tooMany = () => Response.json({}, { status: 429, headers: { 'Retry-After': '5' } });
+    const answer = async () => ((attempts += 1) > 1 ? Response.json({ id: 'in-1' }, { status: 202 }) : tooMany());
+    const { send, posts } = senderOf({ answer });
+    const sent = send('a');
+    for (let second = 0; second < 4; second += 1) {
+      await turn();
+      mock.timers.tick(1000);
+    }
+    await turn();
+    assert.equal(posts().length, 1);
+    mock.timers.tick(1000);
+    assert.deepEqual(await sent, { id: 'in-1' });
+    assert.equal(posts().length, 2);
+  });
+
   test('expires before the edge forgets its key', async () => {
     const { promise, resolve } = gate();
     let attempts = 0;

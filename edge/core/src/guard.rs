@@ -1,37 +1,39 @@
-//! Where a request may come from, and which headers every answer has; [`rate`]: how often.
+//! Where a request may come from.
+//!
+//! - `fetch_metadata`: what browsers report of a request
+//! - `navigation`: which page began a navigation
+//! - `answer`: which headers every answer has, and who may read it
+//! - [`rate`]: how often a caller may do something
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use url::Url;
+use http::{HeaderMap, HeaderName, Method, header};
 
+use self::{
+    fetch_metadata::{SEC_FETCH_DEST, SEC_FETCH_MODE, SEC_FETCH_SITE, SEC_FETCH_USER, forbidden},
+    navigation::{check_navigation, has_allowed_referrer},
+};
 use crate::{
     config::Config,
     error::Error,
     http::{
         cookie::{self, Embed, MAX_COOKIE_BYTES},
-        origin::Origin,
-        web::{CROSS_ORIGIN_RESOURCE_POLICY, REQUEST_ID, Response, single},
+        web::single,
     },
-    route::{Cache, Cors, Csrf, Handler, Parameters, Row},
+    route::{Csrf, Row},
     runtime::reason::Reason,
 };
 
+mod answer;
+mod fetch_metadata;
+mod navigation;
 pub mod rate;
+
+pub use self::{
+    answer::{finish, finish_closed, is_preflight, preflight},
+    navigation::{check_started_at, check_started_here, check_visited, is_navigation, is_started_elsewhere},
+};
 
 /// The header that a script must send. No form and no link can send it (M7).
 pub const CSRF_HEADER: HeaderName = HeaderName::from_static("x-csrf");
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
-const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
-const SEC_FETCH_USER: HeaderName = HeaderName::from_static("sec-fetch-user");
-/// The headers by which browsers say that their user did not ask for a page yet. All but the first are of older browsers.
-const PURPOSES: [HeaderName; 4] = [
-    HeaderName::from_static("sec-purpose"),
-    HeaderName::from_static("purpose"),
-    HeaderName::from_static("x-purpose"),
-    HeaderName::from_static("x-moz"),
-];
-/// The purposes for which nothing begins, anywhere in such a header's value.
-const UNVISITED: [&str; 3] = ["prefetch", "prerender", "preview"];
 
 /// Largest size of all headers of a request, names and values together.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
@@ -80,10 +82,6 @@ pub fn check(
         Csrf::Navigation => check_navigation(headers),
         Csrf::Signature | Csrf::Token | Csrf::Public => Ok(()),
     }
-}
-
-fn forbidden<T>(reason: Reason) -> Result<T, Error> {
-    Err(Error::Forbidden { reason })
 }
 
 /// Refuses a request for a WebSocket. No row opens one: browsers send cookies with its request, and no preflight before it
@@ -166,194 +164,10 @@ pub fn is_by_link(headers: &HeaderMap) -> bool {
     !headers.contains_key(&CSRF_HEADER)
 }
 
-/// Whether a browser follows a link at the top level, so that a person sees the answer.
-#[must_use]
-pub fn is_navigation(headers: &HeaderMap) -> bool {
-    single(headers, &SEC_FETCH_MODE) == Some("navigate") && single(headers, &SEC_FETCH_DEST) == Some("document")
-}
-
-fn check_navigation(headers: &HeaderMap) -> Result<(), Error> {
-    let is_absent_or =
-        |name: &HeaderName, value: &str| !headers.contains_key(name) || single(headers, name) == Some(value);
-    if is_absent_or(&SEC_FETCH_MODE, "navigate") && is_absent_or(&SEC_FETCH_DEST, "document") {
-        return Ok(());
-    }
-    forbidden(Reason::NotTopLevelNavigation)
-}
-
-/// Refuses a prefetch: a browser's guess where its user may go next begins no sign-in (ASVS 7.6.2, S160).
-///
-/// # Errors
-/// [`Error::Forbidden`].
-pub fn check_visited(headers: &HeaderMap) -> Result<(), Error> {
-    let is_unvisited = |value: &HeaderValue| {
-        let value = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
-        UNVISITED.iter().any(|purpose| value.contains(purpose))
-    };
-    if PURPOSES.iter().any(|name| headers.get_all(name).iter().any(is_unvisited)) {
-        return forbidden(Reason::Prefetch);
-    }
-    Ok(())
-}
-
-/// Refuses a navigation that acts on the session, unless the edge's own page or a configured host page began it. The cookie
-/// proves nothing here: a browser also sends it with navigations that sibling origins of the same site begin (M6).
-///
-/// # Errors
-/// [`Error::Forbidden`].
-pub fn check_started_here(config: &Config, headers: &HeaderMap) -> Result<(), Error> {
-    let is_own = single(headers, &SEC_FETCH_SITE) == Some("same-origin");
-    let is_of_host_page = !is_via_other_site(headers) && has_allowed_referrer(config, headers);
-    if is_own || is_of_host_page { Ok(()) } else { forbidden(Reason::NavigationFromOtherSite) }
-}
-
-/// Refuses a navigation that asks for a session for a page, unless a page of exactly that origin began it: the page that chose the
-/// challenge can redeem the session. Only the `Referer` proves that. `Sec-Fetch-Site` names no origin, and redirects of the
-/// page's site do not change the `Referer`.
-///
-/// # Errors
-/// [`Error::Forbidden`].
-pub fn check_started_at(page: &Origin, headers: &HeaderMap) -> Result<(), Error> {
-    if referrer(headers).is_some_and(|origin| origin == page.as_str()) {
-        return Ok(());
-    }
-    forbidden(Reason::HandoffFromOtherPage)
-}
-
-/// The origin of the page that began a navigation. A page can withhold it, but cannot claim another's.
-fn referrer(headers: &HeaderMap) -> Option<String> {
-    let page = Url::parse(single(headers, &header::REFERER)?).ok()?;
-    Some(page.origin().ascii_serialization())
-}
-
-/// Whether the edge's own page or a configured host page began a navigation.
-fn has_allowed_referrer(config: &Config, headers: &HeaderMap) -> bool {
-    referrer(headers).is_some_and(|origin| config.allows_origin(&origin))
-}
-
-/// Whether another site took part in a navigation. The `Referer` stays that of the page where the navigation began, even if
-/// a link there led to a site that redirected here.
-fn is_via_other_site(headers: &HeaderMap) -> bool {
-    headers.contains_key(&SEC_FETCH_SITE) && single(headers, &SEC_FETCH_SITE) != Some("same-site")
-}
-
-/// Whether a page other than the edge's own and the configured host pages began a navigation. Its user may not have asked for
-/// it (M58). Sibling origins of the same site are not trusted either (M6). An address that the user typed or bookmarked
-/// counts as their own. `Sec-Fetch-User` decides nothing: the click may have been for something else.
-#[must_use]
-pub fn is_started_elsewhere(config: &Config, headers: &HeaderMap) -> bool {
-    // Browsers that are not current do not report this, and are not restricted.
-    if !headers.contains_key(&SEC_FETCH_SITE) {
-        return false;
-    }
-    let is_own = matches!(single(headers, &SEC_FETCH_SITE), Some("same-origin" | "none"));
-    let has_host_origin = single(headers, &header::ORIGIN).is_some_and(|origin| config.allows_origin(origin));
-    let is_of_host_page = has_host_origin || has_allowed_referrer(config, headers);
-    let is_direct = config.sessions.embed == Embed::CrossSite || !is_via_other_site(headers);
-    !(is_own || is_of_host_page && is_direct)
-}
-
-/// Whether a request is a CORS preflight.
-#[must_use]
-pub fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
-    *method == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
-}
-
-/// Answers a preflight.
-///
-/// # Errors
-/// [`Error::Forbidden`] for an origin that is not allowed, [`Error::NotFound`] without a row.
-pub fn preflight<B>(
-    config: &Config,
-    route: Option<(&Row, Parameters)>,
-    headers: &HeaderMap,
-) -> Result<Response<B>, Error> {
-    let (row, parameters) = route.ok_or(Error::NotFound)?;
-    let origin = single(headers, &header::ORIGIN).unwrap_or_default();
-    let mut response = Response::empty(StatusCode::NO_CONTENT);
-    match row.cors {
-        Cors::Hosts if config.allows_origin(origin) => allow_host(origin, &mut response),
-        Cors::Hosts | Cors::None => return forbidden(Reason::PreflightOrigin),
-        Cors::Anyone => response.set(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-    }
-    response.set(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, PATCH, DELETE");
-    let mut allowed = "content-type, idempotency-key, if-match, if-modified-since, if-none-match, if-range, \
-                       if-unmodified-since, last-event-id, range, traceparent, x-causeway-repeat, \
-                       x-causeway-user, x-csrf"
-        .to_owned();
-    let service = parameters.first().filter(|_| row.handler == Handler::Proxy).and_then(|name| config.service(name));
-    for name in service.iter().flat_map(|service| &service.request_headers) {
-        allowed.push_str(", ");
-        allowed.push_str(name.as_str());
-    }
-    response.set(header::ACCESS_CONTROL_ALLOW_HEADERS, &allowed);
-    response.set(header::ACCESS_CONTROL_MAX_AGE, "600");
-    Ok(response)
-}
-
-/// The headers that a host page's script may read, besides those that CORS always allows.
-const EXPOSED: &str = "azure-asyncoperation, content-disposition, content-range, etag, link, location, \
-                       operation-location, retry-after, x-ratelimit-remaining, x-request-id";
-
-fn allow_host<B>(origin: &str, response: &mut Response<B>) {
-    response.set(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    response.headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, const { HeaderValue::from_static("true") });
-    response.headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, const { HeaderValue::from_static(EXPOSED) });
-}
-
 /// Whether a person rather than a program will read the answer.
 #[must_use]
 pub fn accepts_html(headers: &HeaderMap) -> bool {
     single(headers, &header::ACCEPT).is_some_and(|accept| accept.contains("text/html"))
-}
-
-/// Sets the headers that every answer of a row has.
-pub fn finish<B>(
-    config: &Config,
-    row: Option<&Row>,
-    origin: Option<&str>,
-    request_id: &str,
-    response: &mut Response<B>,
-) {
-    let by_handler = response.headers.remove(header::CACHE_CONTROL);
-    finish_closed(request_id, response);
-    if let Some(by_handler) = by_handler
-        && row.is_some_and(|row| row.cache == Cache::ByHandler)
-    {
-        response.headers.insert(header::CACHE_CONTROL, by_handler);
-    }
-    let cors = row.map_or(Cors::None, |row| row.cors);
-    match (cors, origin) {
-        (Cors::Hosts, Some(origin)) if config.allows_origin(origin) => allow_host(origin, response),
-        (Cors::Anyone, _) => {
-            response.headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, const { HeaderValue::from_static("*") });
-            response.headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, const { HeaderValue::from_static("cross-origin") });
-        }
-        _ => {}
-    }
-    if config.public_origin.as_str().starts_with("https://") {
-        response
-            .headers
-            .insert(header::STRICT_TRANSPORT_SECURITY, const { HeaderValue::from_static("max-age=31536000") });
-    }
-}
-
-/// Sets the headers that every answer has, even without a configuration.
-pub fn finish_closed<B>(request_id: &str, response: &mut Response<B>) {
-    response.headers.insert(header::CACHE_CONTROL, const { HeaderValue::from_static("no-store") });
-    response.headers.insert(header::X_CONTENT_TYPE_OPTIONS, const { HeaderValue::from_static("nosniff") });
-    response.headers.insert(header::REFERRER_POLICY, const { HeaderValue::from_static("no-referrer") });
-    if !response.headers.contains_key(&CROSS_ORIGIN_RESOURCE_POLICY) {
-        response.headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, const { HeaderValue::from_static("same-origin") });
-    }
-    if !response.headers.contains_key(header::CONTENT_SECURITY_POLICY) {
-        response.headers.insert(
-            header::CONTENT_SECURITY_POLICY,
-            const { HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'") },
-        );
-    }
-    response.headers.append(header::VARY, const { HeaderValue::from_static("Origin, Cookie, Sec-Fetch-Site") });
-    response.set(REQUEST_ID, request_id);
 }
 
 #[cfg(test)]

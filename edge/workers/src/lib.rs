@@ -1,6 +1,9 @@
 //! Causeway on Cloudflare Workers: bindings and conversions, no decisions.
 //!
 //! - [`platform`]: the traits of `causeway_core::runtime::platform` on a Worker's bindings
+//! - [`variables`]: a Worker's variables and secrets
+//! - [`hub_connection`]: a stream's connection to its user's hub
+//! - [`client_signal`]: tells that a client has disconnected
 //! - [`message`]: what crosses between JavaScript and Wasm
 //! - [`convert`]: requests, responses, headers and bodies between the runtime's types and core's
 //! - [`started`]: work that began before its task
@@ -13,13 +16,16 @@
 )]
 
 mod checkpoints;
+mod client_signal;
 mod convert;
 mod coordinator;
+mod hub_connection;
 mod message;
 mod object;
 mod platform;
 mod started;
 mod user_hub;
+mod variables;
 
 use std::pin::Pin;
 
@@ -33,14 +39,17 @@ use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use web_sys::Response;
 use worker::{Env, Error, Result, worker_sys};
 
-use self::started::Started;
+use self::{
+    started::Started,
+    variables::{Bindings, Variables},
+};
 
 pub use checkpoints::Checkpoints;
 pub use coordinator::Coordinator;
 pub use user_hub::UserHub;
 
 thread_local! {
-    static EDGE: CurrentEdge<platform::Bindings> = const { CurrentEdge::new() };
+    static EDGE: CurrentEdge<Bindings> = const { CurrentEdge::new() };
 }
 
 /// Answers a request, with a response or the promise of one. Most requests wait for nothing and get the response, which
@@ -83,7 +92,7 @@ pub fn fetch(
 type Deferred = Pin<Box<dyn Future<Output = ()>>>;
 
 async fn respond(request: web_sys::Request, env: Env) -> (Result<Response>, Option<Deferred>) {
-    let variables = platform::Variables(&env);
+    let variables = Variables(&env);
     let deployed = EDGE.with(|current| current.of(variables.read(), |_| Edge::new(&variables, Coordination::Objects)));
     let converted = convert::request(&request);
     let platform = platform::Workers::new(env, request);

@@ -9,6 +9,7 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     record::{Destination, EchoSigner, Said},
+    search::Other,
     topic_writer::TopicWriter,
     window::Window,
 };
@@ -87,6 +88,8 @@ struct State {
     waiting: usize,
     /// The first failure.
     failure: Option<Rejection>,
+    /// The event that has the id.
+    other: Option<Other>,
 }
 
 impl Attempt {
@@ -181,6 +184,12 @@ impl Attempt {
         self.settle();
     }
 
+    /// Ends the attempt, because another event has the id.
+    pub(super) fn reject_as(&self, other: Other) {
+        self.state().other = Some(other);
+        self.reject(Rejection::IdReused);
+    }
+
     /// Waits for the outcome.
     pub(super) async fn outcome(&self) -> Result<Place, Rejection> {
         if self.outcome.receiver_count() >= MAX_WAITING {
@@ -197,9 +206,9 @@ impl Attempt {
     }
 
     fn settle(&self) {
-        let (progress, failure) = {
+        let (progress, failure, other) = {
             let mut state = self.state();
-            (state.progress, state.failure.take())
+            (state.progress, state.failure.take(), state.other)
         };
         let outcome = match (failure, progress.complete(self.with_echo())) {
             (Some(rejection), _) => Err(rejection),
@@ -207,7 +216,10 @@ impl Attempt {
             (None, None) => Err(Rejection::Unavailable("a record was not written".to_owned())),
         };
         // The window first: who asks after the outcome must find it there.
-        self.window.settle(self, progress, outcome.is_ok());
+        match other.filter(|_| progress.is_empty()) {
+            Some(other) => self.window.settle_as(self, other),
+            None => self.window.settle(self, progress, outcome.is_ok()),
+        }
         self.outcome.send_replace(Some(outcome));
     }
 

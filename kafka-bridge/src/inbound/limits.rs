@@ -25,6 +25,10 @@ pub struct InboundLimits {
     pub remembered_events: usize,
     /// The longest wait for the memory that instances share.
     pub sharing_timeout: Duration,
+    /// The maximum number of searches for repeats that a user may cause at once.
+    pub searches_at_once: u32,
+    /// After this time a user may cause one more.
+    pub search_interval: Duration,
 }
 
 impl InboundLimits {
@@ -56,6 +60,8 @@ impl Default for InboundLimits {
             remembered_for: Duration::from_secs(600),
             remembered_events: 200_000,
             sharing_timeout: Duration::from_millis(250),
+            searches_at_once: 6,
+            search_interval: Duration::from_secs(10),
         }
     }
 }

@@ -52,7 +52,7 @@ use tokio_util::task::TaskTracker;
 use self::{
     attempt::{Attempt, Place, Target, Targets},
     record::{EchoSigner, Said},
-    search::{Reused, Search},
+    search::{Admission, Search},
     sharing::{Claim, Sharing},
     topic_writer::{Shared, TopicWriter},
     window::{Known, Window},
@@ -142,10 +142,12 @@ impl Inbound {
             let max_record_bytes = channel.max_record_bytes;
             routes.insert(channel.name.to_string(), Route { inbound, echo, echo_signer, max_record_bytes });
         }
-        let failures = metrics.events_unshared.clone();
         let others = match others {
-            OtherInstances::Notes(notes) => Others::Sharing(Arc::new(Sharing::new(notes, limits, failures, tasks))),
-            OtherInstances::Kafka(kafka) => Others::Search(Arc::new(Search::new(kafka, failures))),
+            OtherInstances::Notes(notes) => {
+                let failures = metrics.inbound.events_unshared.clone();
+                Others::Sharing(Arc::new(Sharing::new(notes, limits, failures, tasks)))
+            }
+            OtherInstances::Kafka(kafka) => Others::Search(Arc::new(Search::new(kafka, limits, Arc::clone(&metrics)))),
         };
         Self { topics, limits, routes, window: Arc::new(Window::new(limits, metrics)), others }
     }
@@ -200,9 +202,13 @@ impl Inbound {
             Others::Search(search) => {
                 let ago = attempt.said.event.repeated_after_seconds.map(|seconds| Duration::from_secs(seconds.into()));
                 let ago = ago.map(|ago| ago.min(self.limits.remembered_for));
-                match ago.and_then(|ago| Some((ago, search.admit()?))) {
-                    Some((ago, room)) => drop(tokio::spawn(write_missing(attempt, Arc::clone(search), ago, room))),
-                    None => attempt.enqueue(attempt.progress()),
+                let Some(ago) = ago else { return attempt.enqueue(attempt.progress()) };
+                match search.admit(&attempt.said.key) {
+                    Admission::Admitted(room) => {
+                        drop(tokio::spawn(write_missing(attempt, Arc::clone(search), ago, room)));
+                    }
+                    Admission::Full => attempt.enqueue(attempt.progress()),
+                    Admission::TooMany => attempt.reject(Rejection::TooManyRepeats),
                 }
             }
         }
@@ -213,7 +219,7 @@ impl Inbound {
 async fn write_missing(attempt: Arc<Attempt>, search: Arc<Search>, ago: Duration, room: OwnedSemaphorePermit) {
     match search.progress(&attempt, ago).await {
         Ok(progress) => attempt.enqueue(progress),
-        Err(Reused) => attempt.reject(Rejection::IdReused),
+        Err(other) => attempt.reject_as(other),
     }
     drop(room);
 }

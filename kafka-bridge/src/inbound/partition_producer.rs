@@ -93,10 +93,10 @@ impl PartitionProducer {
     async fn produce(&self, records: Vec<NewRecord>) -> Result<i64, KafkaError> {
         let (began, count, metrics) = (Instant::now(), records.len() as u64, &self.shared.metrics);
         let result = self.shared.kafka.produce(&self.topic, self.partition, records).await;
-        metrics.produce_seconds.with_label_values(&[&*self.topic]).observe(began.elapsed().as_secs_f64());
+        metrics.inbound.produce_seconds.with_label_values(&[&*self.topic]).observe(began.elapsed().as_secs_f64());
         match &result {
-            Ok(_) => metrics.produced.with_label_values(&[&*self.topic]).inc_by(count),
-            Err(error) => metrics.produce_failures.with_label_values(&[error.label()]).inc(),
+            Ok(_) => metrics.inbound.produced.with_label_values(&[&*self.topic]).inc_by(count),
+            Err(error) => metrics.inbound.produce_failures.with_label_values(&[error.label()]).inc(),
         }
         result
     }

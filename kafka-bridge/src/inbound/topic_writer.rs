@@ -148,8 +148,8 @@ impl Load {
         Self {
             events: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
-            shown_events: metrics.produce_queue.with_label_values(&labels),
-            shown_bytes: metrics.produce_queue_bytes.with_label_values(&labels),
+            shown_events: metrics.inbound.produce_queue.with_label_values(&labels),
+            shown_bytes: metrics.inbound.produce_queue_bytes.with_label_values(&labels),
         }
     }
 }

@@ -13,6 +13,7 @@ use super::{
     InboundLimits,
     attempt::{Attempt, Place, Progress},
     record::Said,
+    search::Other,
 };
 use crate::metrics::Metrics;
 
@@ -32,7 +33,15 @@ struct Inner {
 
 enum Entry {
     Writing(Arc<Attempt>),
-    Remembered { at: Instant, fingerprint: u128, progress: Progress, is_complete: bool },
+    Remembered(Remembered),
+}
+
+struct Remembered {
+    at: Instant,
+    /// Without one it is no event of a client, and none is its repeat.
+    fingerprint: Option<u128>,
+    progress: Progress,
+    is_complete: bool,
 }
 
 /// What is known of an event.
@@ -75,24 +84,32 @@ impl Window {
 
     /// Remembers what an attempt has written. If that is nothing, the event is forgotten, and a repeat writes it.
     pub(super) fn settle(&self, attempt: &Attempt, progress: Progress, is_complete: bool) {
-        let now = Instant::now();
-        let said = &attempt.said;
-        let mut inner = self.inner();
+        let Said { identity, fingerprint, .. } = attempt.said;
         if progress.is_empty() {
-            inner.entries.remove(&said.identity);
+            self.inner().entries.remove(&identity);
             return;
         }
-        let entry = Entry::Remembered { at: now, fingerprint: said.fingerprint, progress, is_complete };
-        inner.entries.insert(said.identity, entry);
-        inner.order.push_back((now, said.identity));
+        let now = Instant::now();
+        self.remember(identity, Remembered { at: now, fingerprint: Some(fingerprint), progress, is_complete });
+        if is_complete {
+            self.metrics.inbound.ack_seconds.observe(now.duration_since(attempt.arrived).as_secs_f64());
+        }
+    }
+
+    /// Remembers the event that has the id of an attempt's.
+    pub(super) fn settle_as(&self, attempt: &Attempt, Other { fingerprint, progress }: Other) {
+        let is_complete = progress.complete(attempt.with_echo()).is_some();
+        self.remember(attempt.said.identity, Remembered { at: Instant::now(), fingerprint, progress, is_complete });
+    }
+
+    fn remember(&self, identity: u128, event: Remembered) {
+        let mut inner = self.inner();
+        inner.order.push_back((event.at, identity));
+        inner.entries.insert(identity, Entry::Remembered(event));
         while inner.order.len() > self.limits.remembered_events {
             if inner.forget_oldest() {
-                self.metrics.events_forgotten.inc();
+                self.metrics.inbound.events_forgotten.inc();
             }
-        }
-        drop(inner);
-        if is_complete {
-            self.metrics.ack_seconds.observe(now.duration_since(attempt.arrived).as_secs_f64());
         }
     }
 
@@ -106,13 +123,13 @@ impl Inner {
     fn recall(&self, said: &Said) -> Result<Progress, Known> {
         let (fingerprint, found) = match self.entries.get(&said.identity) {
             None => return Ok(Progress::default()),
-            Some(Entry::Writing(attempt)) => (attempt.said.fingerprint, Err(Known::Writing(Arc::clone(attempt)))),
-            Some(Entry::Remembered { fingerprint, progress, is_complete, .. }) => {
+            Some(Entry::Writing(attempt)) => (Some(attempt.said.fingerprint), Err(Known::Writing(Arc::clone(attempt)))),
+            Some(Entry::Remembered(Remembered { fingerprint, progress, is_complete, .. })) => {
                 let place = progress.inbound.filter(|_| *is_complete);
                 (*fingerprint, place.map_or(Ok(*progress), |place| Err(Known::Stored(place))))
             }
         };
-        if fingerprint == said.fingerprint { found } else { Err(Known::Reused) }
+        if fingerprint == Some(said.fingerprint) { found } else { Err(Known::Reused) }
     }
 
     fn expire(&mut self, limits: InboundLimits) {
@@ -125,7 +142,8 @@ impl Inner {
     /// Returns whether an event was forgotten: the entry may have been replaced since.
     fn forget_oldest(&mut self) -> bool {
         let Some((oldest, identity)) = self.order.pop_front() else { return false };
-        let is_current = matches!(self.entries.get(&identity), Some(Entry::Remembered { at, .. }) if *at == oldest);
+        let found = self.entries.get(&identity);
+        let is_current = matches!(found, Some(Entry::Remembered(Remembered { at, .. })) if *at == oldest);
         is_current && self.entries.remove(&identity).is_some()
     }
 }

@@ -12,6 +12,9 @@ const SHORT: [f64; 13] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5,
 /// For what may take minutes.
 const LONG: [f64; 15] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0];
 
+/// The labels of what each partition has.
+pub(super) const PARTITION: [&str; 2] = ["topic", "partition"];
+
 /// How long what a histogram counts may take.
 #[derive(Clone, Copy)]
 pub(super) enum Takes {
@@ -22,7 +25,7 @@ pub(super) enum Takes {
 /// Registers what it makes.
 pub(super) struct Families<'a>(pub(super) &'a Registry);
 
-type Made<T> = Result<T, prometheus::Error>;
+pub(super) type Made<T> = Result<T, prometheus::Error>;
 
 impl Families<'_> {
     pub(super) fn counter(&self, name: &str, help: &str) -> Made<IntCounter> {

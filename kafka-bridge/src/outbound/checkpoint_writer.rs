@@ -95,7 +95,7 @@ impl CheckpointWriter {
             Some(stored) if stored.epoch > checkpoint.epoch => Ok(Some(Exit::Replan)),
             Some(stored) if stored >= checkpoint => {
                 self.stored = stored;
-                self.shared.metrics.checkpoints.inc();
+                self.shared.metrics.outbound.checkpoints.inc();
                 Ok(None)
             }
             _ => Err(SinkError::Failed { label: "bad_answer", message: "the checkpoint did not move".to_owned() }),

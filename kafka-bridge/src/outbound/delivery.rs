@@ -3,7 +3,6 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use causeway_protocol::{
@@ -17,19 +16,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     decode::Addressed,
+    delivery_report::DeliveryReport,
     partition::{Partition, original_record},
-    router::{Effect, Entry, Failure, Kind, Meta, PartitionId, REFUSED, Request, Router},
+    router::{Effect, Entry, Failure, Kind, PartitionId, REFUSED, Request, Router},
     sink::{Sink, SinkError, UserSlices},
 };
-use crate::{
-    clock::unix_millis,
-    health::Health,
-    metrics::Metrics,
-    span::{self, Spans},
-};
-
-/// This many items that are refused one after another suggest that the fault is not in the items.
-const SUSPICIOUS_REFUSALS: usize = 3;
+use crate::{clock::unix_millis, health::Health, metrics::Metrics, span::Spans};
 
 /// What was read, on its way to the router.
 pub(super) enum Arrival {
@@ -46,9 +38,7 @@ pub(super) enum Arrival {
 /// What waits to be delivered, of all channels and partitions.
 pub(super) struct Delivery {
     sink: Arc<dyn Sink>,
-    metrics: Arc<Metrics>,
-    spans: Spans,
-    health: Arc<Health>,
+    report: DeliveryReport,
     state: Mutex<State>,
     /// Notified when there may be something to send.
     pub(super) arrived: Notify,
@@ -61,7 +51,6 @@ struct State {
     router: Router,
     partitions: HashMap<PartitionId, Arc<Partition>>,
     last_id: PartitionId,
-    is_refusing: bool,
 }
 
 impl State {
@@ -71,16 +60,16 @@ impl State {
 }
 
 impl Delivery {
-    pub(super) fn new(sink: Arc<dyn Sink>, (metrics, spans): (Arc<Metrics>, Spans), health: Arc<Health>) -> Self {
+    pub(super) fn new(sink: Arc<dyn Sink>, counted: (Arc<Metrics>, Spans), health: Arc<Health>) -> Self {
         let (state, arrived, drained) = (Mutex::default(), Notify::new(), CancellationToken::new());
-        Self { sink, metrics, spans, health, state, arrived, drained }
+        Self { sink, report: DeliveryReport::new(counted, health), state, arrived, drained }
     }
 
     /// Sends a request to the sink.
     pub(super) async fn send(&self, users: &[UserSlices]) -> Result<Vec<Outcome>, SinkError> {
         let began = Instant::now();
         let answer = self.sink.deliver(users).await;
-        self.metrics.delivery_seconds.observe(began.elapsed().as_secs_f64());
+        self.report.answered(began.elapsed());
         answer
     }
 
@@ -107,7 +96,7 @@ impl Delivery {
         let mut state = self.state();
         state.router.remove_partition(partition.id);
         state.partitions.remove(&partition.id);
-        self.report(&mut state);
+        self.report.show(&state.router.load());
     }
 
     /// The sink lost a checkpoint: all partitions end, and store no checkpoint any more.
@@ -131,11 +120,11 @@ impl Delivery {
             let source = &partition.source;
             let hole = partition.last_hole.before(&subject, source.epoch, item.offset);
             let gap = hole.map(|hole| {
-                self.count_gap(hole.reason);
+                self.report.gap(hole.reason);
                 Entry::gap(partition.id, source, hole.last_offset, hole.reason)
             });
             let mut record = Entry::record(partition.id, item, timestamp_ms);
-            record.meta.trace = self.spans.received(traceparent.as_deref());
+            record.meta.trace = self.report.received(traceparent.as_deref());
             for Entry { item, meta } in gap.into_iter().chain([record]) {
                 slice.items.push(item);
                 self.sink.push(&subject, &slice);
@@ -157,7 +146,7 @@ impl Delivery {
         for (subject, last_offset) in parked {
             let hole = partition.last_hole.before(&subject, source.epoch, last_offset);
             let hole = hole.map(|hole| {
-                self.count_gap(hole.reason);
+                self.report.gap(hole.reason);
                 (hole.last_offset, hole.reason)
             });
             // The gap itself was counted by the instance that parked the user.
@@ -188,7 +177,7 @@ impl Delivery {
         let mut state = self.state();
         let answer = match answer {
             Ok(outcomes) if outcomes.len() == users => {
-                self.count(&outcomes);
+                self.report.outcomes(&outcomes);
                 Ok(outcomes)
             }
             Ok(outcomes) => {
@@ -198,8 +187,7 @@ impl Delivery {
             Err(error) => Err(error),
         };
         if let Err(error) = &answer {
-            self.metrics.delivery_failures.with_label_values(&[error.label()]).inc();
-            tracing::warn!(users, %error, "items not delivered, trying again");
+            self.report.failure(users, error);
         }
         if matches!(answer, Err(SinkError::CheckpointLost)) {
             state.lose_checkpoints();
@@ -212,27 +200,6 @@ impl Delivery {
         self.apply(&mut state);
     }
 
-    fn count(&self, outcomes: &[Outcome]) {
-        let names = [
-            (Outcome::Stored, "stored"),
-            (Outcome::Held, "held"),
-            (Outcome::Missing, "missing"),
-            (Outcome::Refused, "refused"),
-            (Outcome::Later, "later"),
-            (Outcome::Stale, "stale"),
-        ];
-        for (outcome, name) in names {
-            let count = outcomes.iter().filter(|of| **of == outcome).count();
-            if count > 0 {
-                self.metrics.user_deliveries.with_label_values(&[name]).inc_by(count as u64);
-            }
-        }
-        let later = outcomes.iter().filter(|outcome| **outcome == Outcome::Later).count();
-        if later > 0 {
-            tracing::warn!(users = later, "the buffers of some users failed, only their items are delivered again");
-        }
-    }
-
     fn apply(&self, state: &mut State) {
         let mut stored: HashMap<PartitionId, Vec<i64>> = HashMap::new();
         let now_ms = unix_millis();
@@ -243,23 +210,23 @@ impl Delivery {
                     partition.reservation.release(meta.bytes);
                     if matches!(meta.kind, Kind::Record) {
                         stored.entry(meta.partition).or_default().push(offset);
-                        self.observe(now_ms, &meta);
-                        self.trace(partition, offset, &meta, Ok(()));
+                        self.report.stored(now_ms, &meta);
+                        self.report.trace(partition, offset, &meta, Ok(()));
                     }
                 }
                 Effect::Dead { subject, item, meta, reason } => {
                     let Some(partition) = state.partitions.get(&meta.partition) else { continue };
-                    self.trace(partition, item.offset, &meta, Err(reason));
+                    self.report.trace(partition, item.offset, &meta, Err(reason));
                     // Those that are parked share gaps, which are counted below.
                     if reason == REFUSED {
-                        self.count_gap(ResetReason::Undeliverable);
+                        self.report.gap(ResetReason::Undeliverable);
                     }
                     let record = original_record(&subject, &item);
                     let dead_letter = partition.dead_letter((item.offset, item.offset), (reason, None), record);
                     partition.send_dead_letter(dead_letter, meta.bytes);
                 }
                 Effect::GapQueued { partition, bytes } => {
-                    self.count_gap(ResetReason::Parked);
+                    self.report.gap(ResetReason::Parked);
                     if let Some(partition) = state.partitions.get(&partition) {
                         partition.reservation.add(bytes);
                     }
@@ -277,36 +244,6 @@ impl Delivery {
                 partition.finish(offsets);
             }
         }
-        self.report(state);
-    }
-
-    fn count_gap(&self, reason: ResetReason) {
-        self.metrics.gaps.with_label_values(&[reason.as_str()]).inc();
-    }
-
-    fn trace(&self, partition: &Partition, offset: i64, meta: &Meta, outcome: Result<(), &'static str>) {
-        if let Some(received) = &meta.trace {
-            let from = span::Destination { topic: &partition.topic, partition: partition.source.partition };
-            self.spans.settled(received, from, offset, outcome);
-        }
-    }
-
-    fn observe(&self, now_ms: u64, meta: &Meta) {
-        let waited_ms = now_ms.saturating_sub(u64::try_from(meta.timestamp_ms).unwrap_or_default());
-        self.metrics.stored_seconds.observe(Duration::from_millis(waited_ms).as_secs_f64());
-    }
-
-    fn report(&self, state: &mut State) {
-        let load = state.router.load();
-        let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-        self.metrics.waiting_users.set(number(load.users));
-        self.metrics.parked_users.set(number(load.parked_users));
-        self.metrics.deliveries_in_flight.set(number(load.requests));
-        let is_refusing = load.refusals >= SUSPICIOUS_REFUSALS;
-        if state.is_refusing != is_refusing {
-            state.is_refusing = is_refusing;
-            self.metrics.refusing.set(is_refusing.into());
-            self.health.set_refusing(is_refusing);
-        }
+        self.report.show(&state.router.load());
     }
 }

@@ -70,7 +70,7 @@ impl Fetcher {
                 Err(error) => error.to_string(),
             };
             let wait = backoff.next_wait();
-            self.shared.metrics.fetch_failures.with_label_values(&[self.partition.topic.as_str()]).inc();
+            self.shared.metrics.outbound.fetch_failures.with_label_values(&[self.partition.topic.as_str()]).inc();
             tracing::warn!(
                 topic = self.partition.topic,
                 partition = number,

@@ -99,11 +99,13 @@ pub(super) fn report(metrics: &Metrics, topic: &str, partition: i32, offsets: Ra
     let number = partition.to_string();
     let labels = [topic, number.as_str()];
     let (counter, what) = match reason {
-        ResetReason::Retention => (&metrics.lost_to_retention, "retention removed records before they were delivered"),
-        ResetReason::Truncated => {
-            (&metrics.truncated, "the end of the partition moved back: records that were delivered are gone")
+        ResetReason::Retention => {
+            (&metrics.loss.lost_to_retention, "retention removed records before they were delivered")
         }
-        _ => (&metrics.undecodable, "offsets can't be decoded"),
+        ResetReason::Truncated => {
+            (&metrics.loss.truncated, "the end of the partition moved back: records that were delivered are gone")
+        }
+        _ => (&metrics.loss.undecodable, "offsets can't be decoded"),
     };
     counter.with_label_values(&labels).inc_by(count.unsigned_abs());
     tracing::error!(

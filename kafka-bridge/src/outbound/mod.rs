@@ -20,19 +20,22 @@
 //!
 //! Of the whole bridge:
 //! - [`delivery`]: connects the partitions, the router and the sender.
+//! - [`delivery_report`]: what metrics, traces and the log say of it.
 //! - [`router`]: decides what is sent next.
 //! - [`limits`]: how much is sent at a time.
 //! - [`sender`]: sends it.
 //! - [`sink`]: the trait for the edge and Redis; Redis' implementation is [`crate::redis_store::RedisSink`].
 //! - [`edge_client`]: the sink that delivers to the edge.
 //!
-//! Which partitions an instance delivers, [`ownership`] says. If two instances deliver one partition, the one that claimed it last goes on, and each record is still stored once.
+//! Which partitions an instance delivers, [`ownership`] says. If two instances deliver one partition, the one that claimed
+//! it last goes on, and each record is still stored once.
 
 mod channel;
 mod checkpoint_writer;
 mod dead_letter_queue;
 mod decode;
 mod delivery;
+mod delivery_report;
 mod edge_client;
 mod fetcher;
 mod hole;
@@ -157,7 +160,7 @@ impl Outbound {
             // Items in memory may be missing now. They are read again from the checkpoints.
             tasks.shutdown().await;
             let wait = backoff.next_wait();
-            self.dependencies.metrics.delivery_restarts.inc();
+            self.dependencies.metrics.ownership.delivery_restarts.inc();
             tracing::error!(?ended, ?wait, "a task of the delivery failed, starting all of them again");
             stop.run_until_cancelled(tokio::time::sleep(wait)).await;
         }
@@ -179,7 +182,7 @@ impl Outbound {
                 dead_letters: Arc::clone(dead_letters),
                 metrics: Arc::clone(metrics),
                 rules: Arc::clone(rules),
-                parked: ParkedUsers::new(Arc::clone(replay_kafka), metrics.incomplete_parked_reads.clone()),
+                parked: ParkedUsers::new(Arc::clone(replay_kafka), metrics.loss.incomplete_parked_reads.clone()),
             });
             let survey = Survey { shared: Arc::clone(&shared), channel: channel.clone(), topic: topic.clone() };
             let supervisor = Supervisor {

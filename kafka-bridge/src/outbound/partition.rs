@@ -74,22 +74,22 @@ impl Gauges {
         let partition = partition.to_string();
         let labels = [topic, partition.as_str()];
         // They are there before they count anything, or an alert would not see the first increase.
-        for counters in [&metrics.lost_to_retention, &metrics.truncated, &metrics.undecodable] {
+        for counters in [&metrics.loss.lost_to_retention, &metrics.loss.truncated, &metrics.loss.undecodable] {
             counters.with_label_values(&labels);
         }
         let decoding = DecodeError::ALL.map(DecodeError::reason);
         for reason in decoding.into_iter().chain([UNDECODABLE, TRANSACTION_MARKER, PARKED, REFUSED]) {
-            metrics.dead_letters.with_label_values(&[topic, reason]);
+            metrics.loss.dead_letters.with_label_values(&[topic, reason]);
         }
-        for counters in [&metrics.fetch_failures, &metrics.replans] {
+        for counters in [&metrics.outbound.fetch_failures, &metrics.ownership.replans] {
             counters.with_label_values(&[topic]);
         }
         Self {
-            records: metrics.backlog.with_label_values(&labels),
-            bytes: metrics.backlog_bytes.with_label_values(&labels),
-            lag: metrics.lag.with_label_values(&labels),
-            delivered: metrics.delivered.with_label_values(&[topic]),
-            read: metrics.partitions.with_label_values(&[topic]),
+            records: metrics.outbound.backlog.with_label_values(&labels),
+            bytes: metrics.outbound.backlog_bytes.with_label_values(&labels),
+            lag: metrics.outbound.lag.with_label_values(&labels),
+            delivered: metrics.outbound.delivered.with_label_values(&[topic]),
+            read: metrics.ownership.partitions.with_label_values(&[topic]),
         }
     }
 }

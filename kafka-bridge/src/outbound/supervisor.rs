@@ -85,7 +85,7 @@ impl Supervisor {
                 backoff.reset();
             }
             let Some(ended) = ended else { return };
-            self.shared.metrics.replans.with_label_values(&[self.survey.topic.as_str()]).inc();
+            self.shared.metrics.ownership.replans.with_label_values(&[self.survey.topic.as_str()]).inc();
             let wait = backoff.next_wait();
             if let Err(error) = ended {
                 tracing::warn!(
@@ -103,7 +103,8 @@ impl Supervisor {
     /// Runs partitions until all of them must be planned anew.
     async fn keep_running(&self, running: &mut Running, stop: &CancellationToken) -> Result<(), PlanError> {
         let count = self.topics.refresh(&self.survey.topic).await?;
-        self.shared.metrics.topic_partitions.with_label_values(&[self.survey.topic.as_str()]).set(count.into());
+        let shown = &self.shared.metrics.ownership.topic_partitions;
+        shown.with_label_values(&[self.survey.topic.as_str()]).set(count.into());
         let mut changes = self.settings.ownership.changes();
         if !self.start_missing(count, running, stop).await? {
             return Ok(());
@@ -128,7 +129,7 @@ impl Supervisor {
                         Exit::Stale => {}
                     }
                     tracing::warn!(topic = self.survey.topic, partition, "another instance reads the partition");
-                    self.shared.metrics.stale_partitions.inc();
+                    self.shared.metrics.ownership.stale_partitions.inc();
                     let again = Instant::now() + CLAIM_PAUSE;
                     running.taken.insert(partition, again);
                     running.retry_at = Some(retry_at.map_or(again, |at| at.min(again)));

@@ -49,7 +49,7 @@ impl Subscription {
                 error = self.listen(&mut backoff) => error,
             };
             self.health.set(Dependency::Redis, false);
-            self.metrics.subscription_breaks.inc();
+            self.metrics.stream.subscription_breaks.inc();
             let wait = backoff.next_wait();
             tracing::warn!(failures = backoff.tries(), ?wait, %error, "the subscription broke, connecting again");
             tokio::select! {

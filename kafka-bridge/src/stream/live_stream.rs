@@ -232,5 +232,5 @@ impl LiveStream {
 }
 
 pub(super) fn count_reset(metrics: &Metrics, reason: ResetReason) {
-    metrics.stream_resets.with_label_values(&[reason.as_str()]).inc();
+    metrics.stream.stream_resets.with_label_values(&[reason.as_str()]).inc();
 }

@@ -52,7 +52,7 @@ async fn an_event_is_remembered_for_ten_minutes() {
     assert_eq!(instance.answer("u1", "e1", "x").await.unwrap(), first);
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(instance.answer("u1", "e1", "x").await.unwrap().offset, 1);
-    assert_eq!(instance.metrics.events_forgotten.get(), 0);
+    assert_eq!(instance.metrics.inbound.events_forgotten.get(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -65,9 +65,9 @@ async fn beyond_the_bound_the_oldest_events_are_forgotten_which_is_counted() {
     }
     // A repeat is no reason to remember an event longer: the next one comes soon or never.
     instance.answer("u1", "e0", "x").await.unwrap();
-    assert_eq!((kafka.ids("chat.inbound").len(), instance.metrics.events_forgotten.get()), (100, 0));
+    assert_eq!((kafka.ids("chat.inbound").len(), instance.metrics.inbound.events_forgotten.get()), (100, 0));
     instance.answer("u1", "e100", "x").await.unwrap();
-    assert_eq!(instance.metrics.events_forgotten.get(), 1);
+    assert_eq!(instance.metrics.inbound.events_forgotten.get(), 1);
     instance.answer("u1", "e1", "x").await.unwrap();
     assert_eq!(kafka.ids("chat.inbound").len(), 101);
     instance.answer("u1", "e0", "x").await.unwrap();

@@ -31,7 +31,7 @@ async fn a_repeat_at_another_instance_gets_the_same_answer_and_no_second_write()
     assert_eq!(two.repeat("u2", "e1", "x", 0).await.unwrap().id, "e1", "another user's");
     two.repeat("u1", "e2", "x", 3).await.unwrap();
     assert_eq!(kafka.ids("chat.inbound").len(), 4, "what nobody has written is written");
-    assert_eq!(two.metrics.events_unshared.get(), 0);
+    assert_eq!(two.metrics.inbound.events_unshared.get(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -77,6 +77,72 @@ async fn when_everybody_repeats_each_partition_is_read_a_few_times() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_event_is_looked_for_once_however_often_it_is_repeated() {
+    let kafka = SlowKafka::new();
+    let [one, two] = instances(&kafka);
+    let first = one.answer("u1", "e1", "x").await.unwrap();
+    let repeat = |text: &'static str| {
+        let two = two.clone();
+        tokio::spawn(async move { two.repeat("u1", "e1", text, 0).await })
+    };
+    let repeats: Vec<_> = (0..40).map(|_| repeat("x")).collect();
+    for repeat in repeats {
+        assert_eq!(repeat.await.unwrap().unwrap(), first);
+    }
+    assert_eq!(two.repeat("u1", "e1", "x", 0).await.unwrap(), first, "and what was found is remembered");
+    assert_eq!(kafka.searches(), 2, "one in each topic");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_of_another_event_is_looked_for_once() {
+    let kafka = SlowKafka::new();
+    let [one, two] = instances(&kafka);
+    let first = one.answer("u1", "e1", "x").await.unwrap();
+    for _ in 0..20 {
+        assert_eq!(two.repeat("u1", "e1", "another", 0).await.unwrap_err().code(), "id_reused");
+    }
+    assert_eq!(two.repeat("u1", "e1", "x", 0).await.unwrap(), first, "the event that has the id is known");
+    assert_eq!(two.answer("u1", "e1", "x").await.unwrap(), first);
+    assert_eq!((kafka.searches(), kafka.ids("chat.inbound").len()), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_who_repeats_many_events_is_to_come_again_and_loses_none() {
+    let kafka = SlowKafka::new();
+    let [one, two] = instances(&kafka);
+    let ids: Vec<_> = (0..9).map(|n| format!("e{n}")).collect();
+    for id in &ids {
+        one.answer("u1", id, "x").await.unwrap();
+    }
+    let limits = InboundLimits::default();
+    let at_once = usize::try_from(limits.searches_at_once).unwrap();
+    let mut refused = Vec::new();
+    for id in &ids {
+        match two.repeat("u1", id, "x", 1).await {
+            Ok(_) => {}
+            Err(rejection) => refused.push((id, rejection)),
+        }
+    }
+    assert_eq!(refused.len(), ids.len() - at_once);
+    for (_, rejection) in &refused {
+        assert_eq!((rejection.code(), rejection.status().as_u16()), ("too_many_repeats", 429));
+    }
+    let searches = kafka.searches();
+    assert_eq!(two.repeat("u1", "e0", "x", 1).await.unwrap().id, "e0", "what is known needs no search");
+    two.answer("u1", "new", "x").await.unwrap();
+    two.repeat("u2", "other", "x", 1).await.unwrap();
+    assert_eq!(kafka.searches(), searches + 2, "only the other user's repeat was looked for");
+
+    for (id, _) in refused {
+        tokio::time::sleep(limits.search_interval).await;
+        two.repeat("u1", id, "x", 60).await.unwrap();
+    }
+    assert_eq!(kafka.ids("chat.inbound").len(), ids.len() + 2, "none was written again");
+    let counted = |outcome: &str| two.metrics.inbound.repeat_searches.with_label_values(&[outcome]).get();
+    assert_eq!((counted("found"), counted("not_found"), counted("refused")), (9, 1, 3));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_looked_for_is_written_and_counted() {
     let kafka = SlowKafka::new();
     let [one, two] = instances(&kafka);
@@ -85,5 +151,5 @@ async fn what_cannot_be_looked_for_is_written_and_counted() {
     let began = tokio::time::Instant::now();
     two.repeat("u1", "e1", "x", 0).await.unwrap();
     assert!(began.elapsed() <= Duration::from_secs(2) + WRITE * 4, "{:?}", began.elapsed());
-    assert_eq!((kafka.ids("chat.inbound").len(), two.metrics.events_unshared.get()), (2, 1));
+    assert_eq!((kafka.ids("chat.inbound").len(), two.metrics.inbound.events_unshared.get()), (2, 1));
 }

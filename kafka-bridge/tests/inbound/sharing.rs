@@ -83,7 +83,7 @@ async fn saying_goes_on_while_the_shared_memory_fails() {
         }
         one.answer("u1", "e0", "x").await.unwrap();
         assert_eq!(kafka.ids("chat.inbound").len(), 20, "each instance has its own memory, too");
-        assert!(one.metrics.events_unshared.get() >= 20);
+        assert!(one.metrics.inbound.events_unshared.get() >= 20);
 
         notes.set_fault(None);
         tokio::time::sleep(Duration::from_secs(2)).await;

@@ -1,6 +1,7 @@
 //! Typed configuration. An invalid configuration closes every route, and every problem is reported with its
 //! key.
 
+mod deployment;
 mod github_app;
 mod openid;
 mod provider;

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::{
-    reader::{OUTBOUND_HOSTS, SPIN_ALLOWED_HOSTS},
+    deployment::{OUTBOUND_HOSTS, SPIN_ALLOWED_HOSTS},
     *,
 };
 use crate::testing::settings::{app_settings, config_with, settings};

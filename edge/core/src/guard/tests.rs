@@ -1,6 +1,9 @@
+use http::{HeaderValue, StatusCode};
+
 use super::*;
 use crate::{
     config::Coordination,
+    http::web::Response,
     route::{TABLE, find_any_method},
     testing::settings::{config_with, settings},
 };

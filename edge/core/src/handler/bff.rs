@@ -22,10 +22,7 @@ use crate::{
         service::{Credential, Installation, Refusal, Service},
     },
     runtime::{platform::Platform, reason::Reason},
-    session::{
-        principal::{Principal, Summary},
-        store::Session,
-    },
+    session::{principal::Principal, store::Session, summary::Summary},
     sign_in::step_up::Demand,
 };
 

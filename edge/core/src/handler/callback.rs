@@ -31,7 +31,7 @@ use crate::{
         clock::millis,
         platform::Platform,
         reason::Reason,
-        telemetry::{self, Login},
+        telemetry::outcome::{self, Login},
     },
     session::{
         record::{LinkedAccount, SessionRecord},
@@ -131,7 +131,7 @@ async fn answer_failure<P: Platform>(
     error: &Error,
 ) -> Response<P::Body> {
     let outcome = if error.status().is_server_error() { Login::Failed } else { Login::Refused };
-    telemetry::login(context.platform, &provider.id, outcome);
+    outcome::login(context.platform, &provider.id, outcome);
     error::reject(context.platform, error, Some(&request.method));
     // The back button or a prefetch may load a callback again. Its user is signed in already, and an error page would only
     // make them start again (S19).
@@ -172,7 +172,7 @@ async fn finish<P: Platform>(
     let code = match provider_answer(query)? {
         Answer::Code(code) => code,
         Answer::Cancelled => {
-            telemetry::login(platform, &provider.id, Login::Cancelled);
+            outcome::login(platform, &provider.id, Login::Cancelled);
             // The session that the browser had is still there.
             let page = transaction.return_to.with_fragment_entry(ERROR_FRAGMENT, "cancelled");
             return Ok(Response::see_other(&page));
@@ -182,7 +182,7 @@ async fn finish<P: Platform>(
     let tokens = account.tokens.clone();
     match store_account(context, transaction, provider, account, headers).await {
         Ok((outcome, response)) => {
-            telemetry::login(platform, &provider.id, outcome);
+            outcome::login(platform, &provider.id, outcome);
             Ok(response)
         }
         // If the session has the tokens, it uses them.

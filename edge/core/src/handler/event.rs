@@ -118,6 +118,8 @@ async fn send<P: Platform>(context: &Context<'_, P>, event: &InboundEvent) -> Re
         StatusCode::ACCEPTED => Ok(()),
         StatusCode::UNPROCESSABLE_ENTITY => Err(Error::IdempotencyKeyReused),
         StatusCode::PAYLOAD_TOO_LARGE => Err(Error::TooLarge),
+        // The bridge looks for few of a user's repeats at a time.
+        StatusCode::TOO_MANY_REQUESTS => Err(Error::TooManyRequests),
         // Any other answer, such as that to an unknown channel, is for the operator: the user did nothing wrong.
         status => Err(outage(&format_args!("answered {status}")).into()),
     }

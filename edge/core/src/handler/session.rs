@@ -13,7 +13,10 @@ use crate::{
     },
     oauth::provider::Provider,
     runtime::platform::Platform,
-    session::principal::{AccountSummary, Principal, Summary},
+    session::{
+        principal::Principal,
+        summary::{AccountSummary, Summary},
+    },
     token_set::User,
 };
 

@@ -27,7 +27,10 @@ use crate::{
         telemetry::Event,
         unavailable::Unavailable,
     },
-    session::principal::{AccountSummary, Principal, Summary},
+    session::{
+        principal::Principal,
+        summary::{AccountSummary, Summary},
+    },
     stream::{bridge::Bridge, hole::Holes},
 };
 

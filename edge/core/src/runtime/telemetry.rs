@@ -3,6 +3,8 @@
 //! Only an [`Event`] makes a [`Line`], and an event accepts only [`Field`]s. `String`, URL, header map and secrets are not
 //! fields, so a logged value is a literal of this source (`&'static str`), a number, or a type that knows how to print
 //! itself safely. docs/operations.md lists all events.
+//!
+//! - [`outcome`]: what becomes of sign-ins and refreshes
 
 use std::{fmt, net::IpAddr};
 
@@ -18,6 +20,8 @@ use super::{
     redact::without_secrets,
     unavailable::Unavailable,
 };
+
+pub mod outcome;
 
 /// Longest operator-chosen name that is logged.
 const MAX_NAME_CHARS: usize = 32;
@@ -226,96 +230,6 @@ impl Event {
         self.0.insert("time".to_owned(), rfc3339(to.now_ms()).into());
         to.log(&Line(self.0));
     }
-}
-
-/// The outcome of a sign-in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Login {
-    /// A session has begun.
-    Done,
-    /// An account was added to a session.
-    Connected,
-    /// The user cancelled at the provider.
-    Cancelled,
-    /// Rejected; a `reject` line says why.
-    Refused,
-    /// A dependency did not answer; a `reject` line names it.
-    Failed,
-}
-
-impl Field for Login {
-    fn value(self) -> Value {
-        match self {
-            Self::Done => "done",
-            Self::Connected => "connected",
-            Self::Cancelled => "cancelled",
-            Self::Refused => "refused",
-            Self::Failed => "failed",
-        }
-        .into()
-    }
-}
-
-/// The outcome of a refresh.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Renewal {
-    /// New tokens are stored.
-    Done,
-    /// The provider says that the grant has ended, so the account ends.
-    Ended(Reason),
-    /// The provider denies a token with the requested restriction.
-    Denied(Reason),
-    /// The response names another subject, so the session ends.
-    SubjectMismatch(Reason),
-    /// The provider asked for a later retry.
-    NotNow(Reason),
-    /// The response was lost; whether the token was consumed is unknown.
-    Lost,
-    /// Too many responses were lost; the user must link the account again.
-    Exhausted,
-    /// The lease expired and another writer took over; the new tokens were discarded.
-    Superseded,
-    /// The session ended meanwhile; the new tokens were revoked.
-    SessionEnded,
-}
-
-impl Renewal {
-    fn outcome(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Ended(_) => "ended",
-            Self::Denied(_) => "denied",
-            Self::SubjectMismatch(_) => "foreign",
-            Self::NotNow(_) => "not-now",
-            Self::Lost => "lost",
-            Self::Exhausted => "exhausted",
-            Self::Superseded => "superseded",
-            Self::SessionEnded => "session-ended",
-        }
-    }
-
-    fn detail(self) -> Option<Reason> {
-        match self {
-            Self::Ended(detail) | Self::Denied(detail) | Self::SubjectMismatch(detail) | Self::NotNow(detail) => {
-                Some(detail)
-            }
-            _ => None,
-        }
-    }
-}
-
-/// Logs the outcome of a sign-in.
-pub fn login(to: &(impl Clock + Log), provider: &str, outcome: Login) {
-    let level = if matches!(outcome, Login::Refused | Login::Failed) { Level::Warn } else { Level::Info };
-    Event::new(level, EventName::Login).with("provider", Name(provider)).with("outcome", outcome).write(to);
-}
-
-/// Logs the outcome of a refresh.
-pub fn refresh(to: &(impl Clock + Log), provider: &str, renewal: Renewal) {
-    let level = if renewal == Renewal::Done { Level::Info } else { Level::Warn };
-    let event =
-        Event::new(level, EventName::Refresh).with("provider", Name(provider)).with("outcome", renewal.outcome());
-    event.with("detail", renewal.detail()).write(to);
 }
 
 /// A sentence as a code: `Origin is not allowed` → `origin-is-not-allowed`.

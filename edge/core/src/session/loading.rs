@@ -8,9 +8,10 @@ use http::HeaderMap;
 use super::{
     cookie::CookieContents,
     id::SessionId,
-    principal::{Principal, Summary},
+    principal::Principal,
     record::{SealedRecord, SessionRecord},
     store::{Session, Sessions},
+    summary::Summary,
 };
 use crate::{
     error::Error,
@@ -70,7 +71,7 @@ impl<P: Platform> Sessions<'_, P> {
     pub async fn read_by_id(&self, id: SessionId) -> Result<Session, Error> {
         let handle = id.handle();
         let session = self.read_and_open(&id, &handle).await?;
-        self.check_usable(&Summary::of(&session.record), self.platform.now_ms())?;
+        self.check_usable(&session.record.summary(), self.platform.now_ms())?;
         Ok(session)
     }
 
@@ -84,7 +85,7 @@ impl<P: Platform> Sessions<'_, P> {
             Some(summary) => (stored, summary, None),
             None => {
                 let (stored, record) = self.open_or_read(&id, &handle, stored).await?;
-                let summary = Rc::clone(stored.summary.get_or_init(|| Rc::new(Summary::of(&record))));
+                let summary = Rc::clone(stored.summary.get_or_init(|| Rc::new(record.summary())));
                 (stored, summary, Some(Box::new(record)))
             }
         };

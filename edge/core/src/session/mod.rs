@@ -3,7 +3,8 @@
 //!
 //! - [`id`]: the id, which no store has, and the handle that stores are keyed by
 //! - [`record`]: the user, the linked accounts and their tokens
-//! - [`principal`]: the same without the tokens, which is all that most requests need
+//! - [`summary`]: what that says beside the tokens, which is all that most requests need
+//! - [`principal`]: who a request acts for
 //! - [`state`]: the state machine of one session: generation, revocation and the write lease
 //! - [`index`]: the state machine of an index of sessions
 //! - [`replay_guard`]: the state machine of a value that may be used once
@@ -39,4 +40,5 @@ pub mod rotation;
 pub mod settings;
 pub mod state;
 pub mod store;
+pub mod summary;
 pub mod writer;

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::{
     index::{IndexName, IssuedAt},
-    principal::Summary,
+    summary::{AccountSummary, Summary},
 };
 use crate::{
     runtime::{dependency::Dependency, unavailable::Unavailable},
@@ -156,6 +156,21 @@ pub struct SessionRecord {
 }
 
 impl SessionRecord {
+    /// What it says beside its secrets.
+    pub(super) fn summary(&self) -> Summary {
+        let summary = |(provider, account): (&String, &LinkedAccount)| {
+            let LinkedAccount { issuer, tokens, .. } = account;
+            let (issuer, is_renewable) = (issuer.clone(), tokens.refresh_token.is_some());
+            (provider.clone(), AccountSummary { issuer, expires_at_ms: tokens.expires_at_ms, is_renewable })
+        };
+        Summary {
+            user: self.user.clone(),
+            provider: self.provider.clone(),
+            expires_at_ms: self.expires_at_ms,
+            accounts: self.accounts.iter().map(summary).collect(),
+        }
+    }
+
     /// The indexes that the session must be in, so that the provider of each account can end it. Each comes with the time
     /// at which the provider authenticated the user: the earlier one, if two accounts share an index. `now_ms` is this
     /// isolate's clock.
@@ -244,5 +259,28 @@ mod tests {
             wanted.sort_by_key(|(name, _)| name.as_str().to_owned());
             assert_eq!(indexes, wanted);
         }
+    }
+
+    /// What outlives a request must not tell a token to whoever reads the isolate's memory.
+    #[test]
+    fn a_summary_has_no_token() {
+        let user = json!({"subject": "corp:7", "name": "Ada", "email": "ada@corp.example"});
+        let record: SessionRecord = serde_json::from_value(json!({
+            "user": user, "provider": "corp", "created_at_ms": 0, "expires_at_ms": 9,
+            "accounts": {"corp": {
+                "user": user, "issuer": "https://id.example", "sub": "7", "sid": "s-1", "signed_in_at_ms": 0,
+                "tokens": {
+                    "access_token": "SECRET-a", "refresh_token": "SECRET-r", "id_token": "SECRET-i", "obtained_at_ms": 0,
+                    "expires_at_ms": 5, "scopes": [],
+                },
+                "restricted": {"x": {"token": "SECRET-x", "obtained_at_ms": 0, "expires_at_ms": 5}},
+                "dpop_key": "SECRET-d",
+            }},
+        }))
+        .unwrap();
+        let summary = record.summary();
+        assert!(!format!("{summary:?}").contains("SECRET"));
+        let account = &summary.accounts["corp"];
+        assert!(account.is_expired(5) && !account.is_expired(4) && !account.is_spent(5));
     }
 }

@@ -45,7 +45,7 @@ use crate::{
         clock::millis,
         dependency::Dependency,
         platform::Platform,
-        telemetry::{self, Renewal},
+        telemetry::outcome::{self, Renewal},
         unavailable::Unavailable,
     },
     session::{
@@ -202,7 +202,7 @@ impl<P: Platform> Refresher<'_, P> {
         let (unanswered_sends, possibly_consumed) =
             if provider.refresh.rotates { (lease.unanswered_sends, lease.possibly_consumed) } else { (0, false) };
         if unanswered_sends > u32::from(provider.refresh.retries_lost_answer) {
-            telemetry::refresh(self.platform, &provider.id, Renewal::Exhausted);
+            outcome::refresh(self.platform, &provider.id, Renewal::Exhausted);
             remove_refresh_token(&self.sessions(), lease, provider_id).await?;
             return Ok(None);
         }

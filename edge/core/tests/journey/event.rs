@@ -189,6 +189,17 @@ fn event_not_accepted_by_the_bridge_is_a_retryable_outage() {
 }
 
 #[test]
+fn event_that_the_bridge_does_not_look_for_now_is_to_be_sent_again_later() {
+    let busy = || Some((429, vec![], String::new()));
+    let browser = Browser::new(move |sent| if sent.url.contains("bridge") { busy() } else { github(sent) });
+    browser.sign_in();
+    let response = browser.script(Method::POST, "/events/chat", r#"{"type":"message","data":1}"#);
+    assert_eq!(response.status, StatusCode::TOO_MANY_REQUESTS);
+    assert!(response.headers.contains_key("retry-after"));
+    assert_eq!(code(&response), "too-many-requests");
+}
+
+#[test]
 fn page_that_shows_another_user_cannot_post() {
     let browser = Browser::new(github);
     browser.sign_in();

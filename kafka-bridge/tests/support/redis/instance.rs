@@ -50,7 +50,7 @@ impl Instance {
         let redis = Arc::new(Redis::new(&RedisUrl::parse(&server.url()).unwrap()).unwrap());
         let metrics = Arc::new(Metrics::new().unwrap());
         let health = Arc::new(Health::new(Dependency::Redis));
-        let registry = Arc::new(Registry::new(1000, MAX_USER_STREAMS, metrics.streams.clone()));
+        let registry = Arc::new(Registry::new(1000, MAX_USER_STREAMS, metrics.stream.streams.clone()));
         let buffers = Arc::new(UserBuffers::new(Arc::clone(&redis), limits));
         let stop = CancellationToken::new();
         let subscription = Subscription {

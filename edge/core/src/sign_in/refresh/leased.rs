@@ -13,7 +13,7 @@ use crate::{
         clock::{millis, within},
         dependency::Dependency,
         platform::Platform,
-        telemetry::{self, Renewal},
+        telemetry::outcome::{self, Renewal},
     },
     session::{record::LinkedAccount, store::Sessions, writer::WriteLease},
 };
@@ -74,6 +74,6 @@ impl<P: Platform> LeasedRefresh<'_, P> {
 
     /// Logs and counts what became of the refresh.
     pub(super) fn report(&self, renewal: Renewal) {
-        telemetry::refresh(self.client.platform, &self.client.provider.id, renewal);
+        outcome::refresh(self.client.platform, &self.client.provider.id, renewal);
     }
 }

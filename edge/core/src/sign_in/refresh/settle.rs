@@ -9,7 +9,7 @@ use crate::{
     error::Error,
     oauth::{provider::RefreshPolicy, refresh::RefreshOutcome, restriction::Restriction, revocation::revoke},
     runtime::{
-        clock::millis, dependency::Dependency, platform::Platform, reason::Reason, telemetry::Renewal,
+        clock::millis, dependency::Dependency, platform::Platform, reason::Reason, telemetry::outcome::Renewal,
         unavailable::Unavailable,
     },
     session::{

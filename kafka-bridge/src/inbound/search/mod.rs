@@ -1,10 +1,20 @@
 //! Looks in Kafka for an event that another instance may have written, where instances share no memory.
 //!
+//! - [`allowance`]: how many searches each user may cause.
+//! - [`reading`]: one reading of a partition.
+//!
 //! Only repeats are looked for: their client says how long ago it sent the event first. So a first attempt costs nothing,
 //! and the partition is read from that time on. While a partition is being read, further repeats gather, and the next
 //! reading is for all of them: after an outage, when everybody repeats, each partition is read a few times.
 //!
-//! What can't be found in time counts as not written, as if nobody had looked.
+//! An event is looked for once at a time, and what is found is remembered in the window, so that its next repeat needs no
+//! search. That nothing was found is not remembered: an instance may still be writing it.
+//!
+//! What can't be found in time counts as not written, as if nobody had looked. A user who has no search left is told to
+//! come again.
+
+mod allowance;
+mod reading;
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -12,30 +22,24 @@ use std::{
     time::Duration,
 };
 
-use causeway_protocol::event::ECHO_HEADER;
-use prometheus::IntCounter;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, oneshot},
     time::timeout,
 };
 
+use self::{
+    allowance::Allowance,
+    reading::{Sighting, Wanted, read},
+};
 use super::{
+    InboundLimits,
     attempt::{Attempt, Place, Progress, Target},
-    record::{Destination, Said, fingerprint_of},
+    record::{Destination, Said},
 };
-use crate::{
-    clock::unix_millis,
-    kafka::{FetchedItem, FetchedRecord, KafkaError, KafkaIo},
-};
+use crate::{clock::unix_millis, kafka::KafkaIo, metrics::Metrics};
 
 /// The longest search, and the longest reading of a partition.
 const MAX_TIME: Duration = Duration::from_secs(2);
-
-/// The maximum number of records in one reading, whoever they are of; a fetch may exceed it.
-const MAX_RECORDS: usize = 50_000;
-
-/// The maximum number of bytes in one reading; a fetch may exceed it.
-const MAX_BYTES: usize = 32 * 1024 * 1024;
 
 /// The maximum number of partitions that are read at a time. Each has a fetch in memory.
 const MAX_READINGS: usize = 4;
@@ -50,13 +54,29 @@ const RECENT: Duration = Duration::from_secs(60);
 const CLOCK_SKEW: Duration = Duration::from_secs(10);
 
 /// Another event has the id.
-pub(super) struct Reused;
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Other {
+    /// `None` if no event of a client is like it.
+    pub(super) fingerprint: Option<u128>,
+    /// Which of its records are written.
+    pub(super) progress: Progress,
+}
+
+/// Whether an event is looked for.
+pub(super) enum Admission {
+    /// It is. The permit is held until the event is queued or rejected.
+    Admitted(OwnedSemaphorePermit),
+    /// It is not, because too many others are. It is written.
+    Full,
+    /// It is not, because its user has no search left. It is not written.
+    TooMany,
+}
 
 /// Looks for events in Kafka.
 pub(super) struct Search {
     kafka: Arc<dyn KafkaIo>,
-    /// Counts the repeats for which that failed.
-    failures: IntCounter,
+    metrics: Arc<Metrics>,
+    allowance: Allowance,
     searches: Arc<Semaphore>,
     readings: Semaphore,
     /// What the next reading of each partition is for. A partition is there as long as a task reads it.
@@ -65,30 +85,6 @@ pub(super) struct Search {
 
 /// A topic and one of its partitions.
 type Partition = (Arc<str>, i32);
-
-/// An event that a reading looks for.
-struct Wanted {
-    key: String,
-    id: String,
-    destination: Destination,
-    /// Records before this time are not of it.
-    since_ms: u64,
-    found: oneshot::Sender<Option<Sighting>>,
-}
-
-impl Wanted {
-    fn identity(&self) -> (&[u8], &[u8]) {
-        (self.key.as_bytes(), self.id.as_bytes())
-    }
-}
-
-/// A record of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Sighting {
-    offset: i64,
-    /// `None` if the record is not one that a bridge writes.
-    fingerprint: Option<u128>,
-}
 
 /// It could not be found out.
 struct Unknown;
@@ -108,27 +104,32 @@ fn take_next(waiting: &mut Vec<Wanted>) -> Vec<Wanted> {
 
 impl Search {
     /// Reads with this client, which must not be the one that writes: a broker answers a connection's requests in order.
-    pub(super) fn new(kafka: Arc<dyn KafkaIo>, failures: IntCounter) -> Self {
+    pub(super) fn new(kafka: Arc<dyn KafkaIo>, limits: InboundLimits, metrics: Arc<Metrics>) -> Self {
         Self {
             kafka,
-            failures,
+            metrics,
+            allowance: Allowance::new(limits.searches_at_once, limits.search_interval),
             searches: Arc::new(Semaphore::new(MAX_SEARCHES)),
             readings: Semaphore::new(MAX_READINGS),
             waiting: Mutex::default(),
         }
     }
 
-    /// Room for one more search. It is held until the event is queued or rejected. Without it, the event is not looked for.
-    pub(super) fn admit(&self) -> Option<OwnedSemaphorePermit> {
-        let room = Arc::clone(&self.searches).try_acquire_owned().ok();
-        if room.is_none() {
-            self.failures.inc();
+    /// Whether one more event is looked for, of this user.
+    pub(super) fn admit(&self, user: &str) -> Admission {
+        let Ok(room) = Arc::clone(&self.searches).try_acquire_owned() else {
+            self.fail();
+            return Admission::Full;
+        };
+        if self.allowance.take(user) {
+            return Admission::Admitted(room);
         }
-        room
+        self.count("refused");
+        Admission::TooMany
     }
 
     /// Which records of an event are written, as far as that can be found out. `ago` is when it was first sent.
-    pub(super) async fn progress(self: &Arc<Self>, attempt: &Attempt, ago: Duration) -> Result<Progress, Reused> {
+    pub(super) async fn progress(self: &Arc<Self>, attempt: &Attempt, ago: Duration) -> Result<Progress, Other> {
         let since_ms = unix_millis().saturating_sub(millis(ago.saturating_add(CLOCK_SKEW)));
         let (inbound, echo) = attempt.targets();
         let said = &attempt.said;
@@ -143,16 +144,27 @@ impl Search {
             tokio::join!(of_inbound, of_echo)
         };
         let (of_inbound, of_echo) = timeout(MAX_TIME, both).await.unwrap_or((Err(Unknown), Err(Unknown)));
-        if of_inbound.is_err() || of_echo.is_err() {
-            self.failures.inc();
-        }
+        let is_known = of_inbound.is_ok() && of_echo.is_ok();
         let (of_inbound, of_echo) = (of_inbound.unwrap_or_default(), of_echo.unwrap_or_default());
-        let is_other = |sighting: &Sighting| sighting.fingerprint != Some(said.fingerprint);
-        if of_inbound.iter().chain(&of_echo).any(is_other) {
-            return Err(Reused);
+        let progress_of = |fingerprint: Option<u128>| {
+            let is_of = |sighting: &Sighting| sighting.fingerprint == fingerprint;
+            let place = |Sighting { offset, .. }| Place { partition: inbound.partition, offset };
+            Progress { inbound: of_inbound.filter(is_of).map(place), echoed: of_echo.as_ref().is_some_and(is_of) }
+        };
+        let mut sightings = of_inbound.iter().chain(&of_echo);
+        if let Some(Sighting { fingerprint, .. }) = sightings.find(|one| one.fingerprint != Some(said.fingerprint)) {
+            self.count("other_event");
+            return Err(Other { fingerprint: *fingerprint, progress: progress_of(*fingerprint) });
         }
-        let place = |Sighting { offset, .. }| Place { partition: inbound.partition, offset };
-        let found = Progress { inbound: of_inbound.map(place), echoed: of_echo.is_some() };
+        let found = progress_of(Some(said.fingerprint));
+        match (found.is_empty(), is_known) {
+            (false, _) => self.count("found"),
+            (true, true) => self.count("not_found"),
+            (true, false) => self.count("failed"),
+        }
+        if !is_known {
+            self.metrics.inbound.events_unshared.inc();
+        }
         Ok(attempt.progress().or(found))
     }
 
@@ -198,7 +210,8 @@ impl Search {
                 }
             };
             wanted.retain(|one| !one.found.is_closed());
-            match timeout(MAX_TIME, self.read(&partition, &wanted)).await {
+            let reading = read(&*self.kafka, (&*partition.0, partition.1), &wanted);
+            match timeout(MAX_TIME, reading).await {
                 Ok(Ok(found)) => {
                     for (one, found) in wanted.into_iter().zip(found) {
                         if let Some(found) = found {
@@ -223,63 +236,19 @@ impl Search {
         }
     }
 
-    /// Reads a partition. Of each event, what was found of it, or `None` if that is unknown.
-    async fn read(
-        &self,
-        (topic, partition): &Partition,
-        wanted: &[Wanted],
-    ) -> Result<Vec<Option<Option<Sighting>>>, KafkaError> {
-        let Some(since_ms) = wanted.iter().map(|one| one.since_ms).min() else { return Ok(Vec::new()) };
-        let since_ms = i64::try_from(since_ms).unwrap_or(i64::MAX);
-        let mut sightings: Vec<Option<Sighting>> = vec![None; wanted.len()];
-        let mut is_complete = true;
-        if let Some(mut at) = self.kafka.offset_at(topic, *partition, since_ms).await? {
-            let numbers: HashMap<_, _> = wanted.iter().enumerate().map(|(n, one)| (one.identity(), n)).collect();
-            let end = self.kafka.watermarks(topic, *partition).await?.latest;
-            let (mut records, mut bytes) = (0, 0_usize);
-            // An empty fetch says nothing: the client may have just begun with the partition.
-            while at < end && sightings.iter().any(Option::is_none) {
-                if records >= MAX_RECORDS || bytes >= MAX_BYTES {
-                    is_complete = false;
-                    break;
-                }
-                let fetched = self.kafka.fetch(topic, *partition, at).await?;
-                at = fetched.next_offset.max(at);
-                for item in fetched.items {
-                    let FetchedItem::Record(record) = item else { continue };
-                    records += 1;
-                    bytes = bytes.saturating_add(record.record.size());
-                    let number = identity(&record).and_then(|identity| numbers.get(&identity).copied());
-                    let Some((one, sighting)) = number.and_then(|n| Some((wanted.get(n)?, sightings.get_mut(n)?)))
-                    else {
-                        continue;
-                    };
-                    if sighting.is_none() && is_of(&record, one.destination) {
-                        let fingerprint = fingerprint_of(&record.record);
-                        *sighting = Some(Sighting { offset: record.offset, fingerprint });
-                    }
-                }
-            }
-        }
-        let known = |sighting: Option<Sighting>| (is_complete || sighting.is_some()).then_some(sighting);
-        Ok(sightings.into_iter().map(known).collect())
+    /// Counts an event that could not be looked for.
+    fn fail(&self) {
+        self.count("failed");
+        self.metrics.inbound.events_unshared.inc();
+    }
+
+    fn count(&self, outcome: &str) {
+        self.metrics.inbound.repeat_searches.with_label_values(&[outcome]).inc();
     }
 
     fn waiting(&self) -> MutexGuard<'_, HashMap<Partition, Vec<Wanted>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// What names the event of a record: its key and its id.
-fn identity(record: &FetchedRecord) -> Option<(&[u8], &[u8])> {
-    let id = record.record.headers.get("ce_id")?;
-    Some((record.record.key.as_deref()?, id))
-}
-
-/// Whether a record is of the kind that is written there. A backend may answer under the id of what it answers.
-fn is_of(record: &FetchedRecord, destination: Destination) -> bool {
-    let is_echo = record.record.headers.get(ECHO_HEADER).is_some_and(|value| value == b"true");
-    is_echo == (destination == Destination::Echo)
 }
 
 fn millis(time: Duration) -> u64 {
