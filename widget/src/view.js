@@ -14,7 +14,7 @@ import { createMessageList } from './message-list.js';
  * @property {() => void} signOut
  * @property {(event: { type: string, data: unknown }) => Promise<unknown>} onForm a form was filled in
  * @property {(before: string) => Promise<import('./window/earlier.js').Page>} older asks for earlier messages
- * @property {string} place of the conversation: edge and channel
+ * @property {() => string} place of the conversation: edge, channel and user
  */
 
 /**
@@ -98,11 +98,14 @@ export function createView(root, texts, actions) {
   /**
    * @param {boolean} isChat
    * @param {boolean} isSignIn
+   * @param {boolean} [isBar] whether the messages stay above the sign-in panel
    */
-  function arrange(isChat, isSignIn) {
+  function arrange(isChat, isSignIn, isBar = false) {
     keepFocus(() => {
       for (const part of chat) part.hidden = !isChat;
+      list.body.hidden &&= !isBar;
       panel.hidden = !isSignIn;
+      panel.classList.toggle('bar', isBar);
       // What is there stays until there is as much to show.
       if (isChat || panel.firstChild || !root.firstChild) appear();
     });
@@ -142,10 +145,13 @@ export function createView(root, texts, actions) {
       arrange(true, false);
     },
 
-    /** @param {Element[]} nodes what the sign-in panel has */
-    showSignIn(nodes) {
+    /**
+     * @param {Element[]} nodes what the sign-in panel has
+     * @param {boolean} isBar whether the messages stay above it
+     */
+    showSignIn(nodes, isBar) {
       keepFocus(() => panel.replaceChildren(...nodes));
-      arrange(false, true);
+      arrange(false, true, isBar);
     },
 
     /** @param {string} text shown above the input field; empty to remove the note */

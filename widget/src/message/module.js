@@ -45,7 +45,7 @@ function showDay(time, before, item, language) {
  * @param {() => void} stick stays with the newest message
  * @param {() => boolean} isAtEnd whether the newest message is in view
  * @param {() => void} refresh
- * @param {string} place of the conversation: edge and channel
+ * @param {() => string} place of the conversation: edge, channel and user
  * @param {(event: { type: string, data: unknown }) => Promise<unknown>} send
  * @param {import('../window/earlier.js').Ask} older asks for earlier messages
  */
