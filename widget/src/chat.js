@@ -24,11 +24,6 @@ import { createView } from './view.js';
 
 // A backend that crashes mid-answer sends no notice, so silence is the only sign.
 const STALL_MS = 60_000;
-const NOTICE_MS = 10_000;
-/** How long what the stream begins with may take to arrive. */
-const REPLAY_MS = 3_000;
-/** Characters of a message that are read out. */
-const MAX_SPOKEN = 1_000;
 
 /**
  * @param {ShadowRoot} root
@@ -52,8 +47,6 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
   let status = 'connecting';
   /** Whether what waits to be sent is lost with the page. */
   let isUnkept = false;
-  /** When messages of before the page was opened have arrived. */
-  let levelAt = Infinity;
   /** What the sign-in panel was made from, if it is shown. */
   let signInShown = '';
 
@@ -78,10 +71,9 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     },
     place,
     signOut: () =>
-      void client.logout(/** @type {any} */ (root.host).popup).catch(() => {
-        view.showStatus(status, texts.strings.signOutFailed);
-        setTimeout(showStatus, NOTICE_MS);
-      }),
+      void client
+        .logout(/** @type {any} */ (root.host).popup)
+        .catch(() => view.showStatus(status, texts.strings.signOutFailed)),
   });
   const { composer } = view;
 
@@ -148,7 +140,6 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
   /** @param {Status} state */
   function onState(state) {
     status = state;
-    if (state === 'online') levelAt = Math.min(levelAt, Date.now() + REPLAY_MS);
     showStatus();
     onStatus(state);
   }
@@ -234,7 +225,6 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     heard = undefined;
     conversation.empty();
     apply(() => composer.setText(''));
-    view.announcer.reset();
     view.showNote('');
   }
 
@@ -282,12 +272,7 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     heard = cursor;
     apply(() => {
       const message = record(event, Date.now(), cursor);
-      if (!message) return;
-      const { role, text, form, time } = message;
-      // The definition of a form may be anything.
-      const { title = '' } = Object(form);
-      if (role === 'assistant' && (Date.now() > levelAt || Date.now() - time < REPLAY_MS))
-        view.announcer.readOut(`${texts.strings.assistant}: ${spoken(text || title)}`);
+      if (message) view.readOut(message);
     });
     watch();
   }
@@ -311,7 +296,6 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     disconnect() {
       unsubscribe?.();
       unsubscribe = undefined;
-      levelAt = Infinity;
       clearTimeout(stallTimer);
       signInShown = '';
       view.disconnect();
@@ -325,9 +309,6 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     },
   };
 }
-
-/** Without the signs of Markdown and the addresses of links. @param {string} text */
-const spoken = (text) => text.slice(0, MAX_SPOKEN).replace(/\[(.*?)\]\(.*?\)|[*`|]|^[#>]+ /gm, '$1');
 
 /** @param {...string} texts */
 const join = (...texts) => texts.filter(Boolean).join('\n');

@@ -118,7 +118,7 @@ export function createView(root, texts, actions) {
 
   return {
     composer,
-    announcer,
+    readOut: list.readOut,
     showMessages,
     scrollToEnd: list.scrollToEnd,
 
@@ -134,7 +134,6 @@ export function createView(root, texts, actions) {
     disconnect() {
       watch?.abort();
       watch = undefined;
-      announcer.reset();
       // Another user may be signed in when the widget comes back.
       arrange(false, false);
     },
