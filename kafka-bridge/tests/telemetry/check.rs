@@ -24,7 +24,7 @@ fn check_refuses_the_collectors_variables_that_the_start_refuses() {
     const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318");
     for wrong in [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector example:4318"),
-        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "::"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://collector example:4318/v1/traces"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "brotli"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
     ] {
