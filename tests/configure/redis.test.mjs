@@ -50,7 +50,9 @@ async function server(context, home) {
       await stop();
       child = spawn('redis-server', [file], { stdio: ['ignore', 'pipe', 'inherit'] });
       const said = [];
-      for await (const line of createInterface({ input: /** @type {import('node:stream').Readable} */ (child.stdout) })) {
+      for await (const line of createInterface({
+        input: /** @type {import('node:stream').Readable} */ (child.stdout),
+      })) {
         said.push(line);
         if (line.includes('Ready to accept connections')) return;
       }
@@ -79,19 +81,29 @@ async function say(port, commands) {
   socket.write([...commands, 'QUIT', ''].join('\r\n'));
   let text = '';
   for await (const part of socket) text += part;
-  return text.split('\r\n').filter((line) => /^[+\-:]/.test(line)).slice(0, commands.length);
+  return text
+    .split('\r\n')
+    .filter((line) => /^[+\-:]/.test(line))
+    .slice(0, commands.length);
 }
 
-test("Redis keeps its user and stays closed over restarts", async (context) => {
+test('Redis keeps its user and stays closed over restarts', async (context) => {
   if (process.env[WITHOUT]) return context.skip(WITHOUT);
-  assert.equal(spawnSync('redis-server', ['--version']).status, 0, `redis-server is missing: scripts/setup, or ${WITHOUT}=1`);
+  assert.equal(
+    spawnSync('redis-server', ['--version']).status,
+    0,
+    `redis-server is missing: scripts/setup, or ${WITHOUT}=1`,
+  );
   const at = folder(context);
   at.run([...SPIN, ...provider(at, 'entra')]);
   const redis = await server(context, join(at.out, '../redis'));
   await redis.restart();
 
   const commands = at.read('redis.acl').trimEnd().split('\n');
-  assert.deepEqual(await say(redis.port, commands), commands.map(() => '-NOAUTH Authentication required.'));
+  assert.deepEqual(
+    await say(redis.port, commands),
+    commands.map(() => '-NOAUTH Authentication required.'),
+  );
   const answers = await say(redis.port, [`AUTH admin ${ADMIN}`, ...commands]);
   assert.deepEqual(answers, ['+OK', ...commands.map(() => '+OK')]);
 
@@ -109,12 +121,19 @@ test("Redis keeps its user and stays closed over restarts", async (context) => {
   assert.deepEqual(await say(redis.port, ['GET causeway:x']), ['-NOAUTH Authentication required.']);
 
   // A rotation as the page describes it.
-  const rotation = [...PAGE.matchAll(/`(ACL SETUSER causeway [<>]\w+|ACL SAVE)`/g)].map(([, it = '']) => it).slice(0, 4);
-  assert.deepEqual(rotation.map((it) => it.split(' ')[1]), ['SETUSER', 'SAVE', 'SETUSER', 'SAVE']);
+  const rotation = [...PAGE.matchAll(/`(ACL SETUSER causeway [<>]\w+|ACL SAVE)`/g)]
+    .map(([, it = '']) => it)
+    .slice(0, 4);
+  assert.deepEqual(
+    rotation.map((it) => it.split(' ')[1]),
+    ['SETUSER', 'SAVE', 'SETUSER', 'SAVE'],
+  );
   const rotate = rotation.map((it) => it.replace('>NEW', '>next').replace('<OLD', `<${password}`));
   assert.deepEqual(await say(redis.port, [`AUTH admin ${ADMIN}`, ...rotate]), Array(5).fill('+OK'));
   await redis.restart();
-  const [old = '', next] = await Promise.all([login, `AUTH ${username} next`].map(async (it) => (await say(redis.port, [it]))[0]));
+  const [old = '', next] = await Promise.all(
+    [login, `AUTH ${username} next`].map(async (it) => (await say(redis.port, [it]))[0]),
+  );
   assert.match(old, /^-WRONGPASS/);
   assert.equal(next, '+OK');
 });

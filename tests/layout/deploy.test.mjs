@@ -37,7 +37,10 @@ function assertKnown(names, known, where) {
 
 /** Whether Git ignores a file of this name. @param {string} name */
 function isIgnored(name) {
-  const { status, stderr } = spawnSync('git', ['check-ignore', '--no-index', '-q', name], { cwd: ROOT, encoding: 'utf8' });
+  const { status, stderr } = spawnSync('git', ['check-ignore', '--no-index', '-q', name], {
+    cwd: ROOT,
+    encoding: 'utf8',
+  });
   assert.ok(status === 0 || status === 1, `git check-ignore: ${stderr}`);
   return status === 0;
 }
@@ -128,12 +131,22 @@ test('a plain wrangler deploy keeps variables, creates its store, and publishes 
 });
 
 test('the README deploys with the variables and the domain that scripts/configure has written', () => {
-  const answers = { values: { runtime: 'workers' }, providers: [], secrets: {}, dropped: { variables: [], secrets: [] } };
-  const steps = nextSteps(answers, 'causeway-config').split('\n').map((line) => line.trim());
+  const answers = {
+    values: { runtime: 'workers' },
+    providers: [],
+    secrets: {},
+    dropped: { variables: [], secrets: [] },
+  };
+  const steps = nextSteps(answers, 'causeway-config')
+    .split('\n')
+    .map((line) => line.trim());
   const [, block = ''] = /^\*\*Deploy it\.\*\*[^]*?```sh\n([^]*?)```/m.exec(read('README.md')) ?? [];
   const commands = block.split('\n').map((line) => line.replace(/\s+#.*/, ''));
   const deploying = commands.filter((line) => /wrangler/.test(line));
-  assert.deepEqual(deploying, steps.filter((line) => /^(cat|npx) .*wrangler/.test(line)));
+  assert.deepEqual(
+    deploying,
+    steps.filter((line) => /^(cat|npx) .*wrangler/.test(line)),
+  );
 });
 
 test('wrangler dev builds again after a change of any source of the Worker', () => {
@@ -141,9 +154,14 @@ test('wrangler dev builds again after a change of any source of the Worker', () 
   /** @type {string[]} */
   const watched = JSON.parse(list);
   const folders = ['edge/core', 'edge/protocol', 'edge/workers', 'widget'].flatMap((home) =>
-    readdirSync(join(ROOT, home)).filter((name) => ['src', 'js'].includes(name)).map((name) => `${home}/${name}`),
+    readdirSync(join(ROOT, home))
+      .filter((name) => ['src', 'js'].includes(name))
+      .map((name) => `${home}/${name}`),
   );
-  assert.deepEqual(folders.filter((folder) => !watched.includes(folder)), []);
+  assert.deepEqual(
+    folders.filter((folder) => !watched.includes(folder)),
+    [],
+  );
 });
 
 test('the Terraform sample registers what register-entra.sh registers', () => {

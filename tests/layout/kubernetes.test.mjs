@@ -39,14 +39,19 @@ test('the chart knows every SASL mechanism of the bridge, and what each needs', 
   const mechanisms = [...row.matchAll(/`([A-Z0-9-]+)`/g)].map(([, name]) => name);
   assert.deepEqual(schema.kafka.properties.saslMechanism.enum, ['', ...mechanisms]);
   const [, tokens = '', password = ''] =
-    /\{\{- if eq \.Values\.kafka\.saslMechanism "OAUTHBEARER" \}\}([^]*?)\{\{- else \}\}([^]*?)\{\{- end \}\}\n/.exec(statefulSet) ?? [];
+    /\{\{- if eq \.Values\.kafka\.saslMechanism "OAUTHBEARER" \}\}([^]*?)\{\{- else \}\}([^]*?)\{\{- end \}\}\n/.exec(
+      statefulSet,
+    ) ?? [];
   const set = (/** @type {string} */ text) => [...text.matchAll(/- name: (\w+)/g)].map(([, name]) => name);
   assert.deepEqual(set(tokens), ['KAFKA_SASL_TOKEN_URL', 'KAFKA_SASL_CLIENT_ID', 'KAFKA_SASL_SCOPE']);
   assert.deepEqual(set(password), ['KAFKA_SASL_USERNAME']);
 });
 
 test('every value of the chart has a type, and every value that the templates read exists', () => {
-  assert.deepEqual(Object.keys(values).filter((name) => !(name in schema)), []);
+  assert.deepEqual(
+    Object.keys(values).filter((name) => !(name in schema)),
+    [],
+  );
   assert.deepEqual(Object.keys(values.kafka).toSorted(), Object.keys(schema.kafka.properties).toSorted());
   for (const [, name = ''] of statefulSet.matchAll(/\.Values\.kafka\.(\w+)/g)) assert.ok(name in values.kafka, name);
 });

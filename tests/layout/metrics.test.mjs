@@ -1,6 +1,7 @@
 // Alerts and dashboard ask for metrics and labels that docs/metrics.md describes; each alert has a runbook and a test.
 //
-// Those about the edge ask for the blackbox exporter's metrics, and for lines of the log that docs/operations.md describes.
+// Those about the edge ask for the blackbox exporter's metrics, and for lines of the log that docs/operations.md
+// describes.
 //
 // kafka-bridge/tests/telemetry compares docs/metrics.md with the bridge; a Prometheus runs the rules and queries there.
 
@@ -25,7 +26,8 @@ const documented = new Map(
   ]),
 );
 
-/** @typedef {{ alert: string, expr: string, labels: { severity: string }, annotations: Record<string, string> }} Rule */
+/** @typedef {{ severity: string }} Labels */
+/** @typedef {{ alert: string, expr: string, labels: Labels, annotations: Record<string, string> }} Rule */
 /** @param {string} path @returns {Rule[]} */
 const rules = (path) => parse(read(path)).groups.flatMap((/** @type {{ rules: Rule[] }} */ group) => group.rules);
 const alerts = rules('prometheus/alerts.yaml');
@@ -70,7 +72,12 @@ test('each alert has a severity, a runbook and a test, and no runbook is about a
   for (const name of ['alerts', 'edge-alerts']) {
     const tests = read(`prometheus/${name}_test.yaml`).matchAll(/alertname="(\w+)"/g);
     const tested = new Set([...tests].map(([, alert]) => alert));
-    assert.deepEqual([...tested].toSorted(), rules(`prometheus/${name}.yaml`).map(({ alert }) => alert).toSorted());
+    assert.deepEqual(
+      [...tested].toSorted(),
+      rules(`prometheus/${name}.yaml`)
+        .map(({ alert }) => alert)
+        .toSorted(),
+    );
   }
   for (const { alert, labels, annotations } of all) {
     assert.match(labels.severity, /^(critical|warning)$/, alert);
@@ -86,13 +93,25 @@ test("rules about the edge's log ask for lines that are documented, and for all 
   const words = new Set(deserving.map((word) => word.slice(1, -1)));
   assert.ok(words.size > 15);
   const log = rules('loki/edge-alerts.yaml');
-  const asked = new Set(log.flatMap(({ expr }) => [...expr.matchAll(/(?:event|reason|code|outcome|level)=~?"([^"]*)"/g)]).flatMap(([, it = '']) => it.split('|')));
-  assert.deepEqual([...asked].filter((word) => !words.has(word)), []);
+  const asked = new Set(
+    log
+      .flatMap(({ expr }) => [...expr.matchAll(/(?:event|reason|code|outcome|level)=~?"([^"]*)"/g)])
+      .flatMap(([, it = '']) => it.split('|')),
+  );
+  assert.deepEqual(
+    [...asked].filter((word) => !words.has(word)),
+    [],
+  );
   // What they mean depends on the pages and the APIs of a deployment.
   const own = ['step-up-in-vain', 'neither-a-top-level-link-nor-an-image-a-sound-or-a-film', 'upstream'];
   const fields = ['level', 'reason', 'code'];
-  assert.deepEqual([...words].filter((word) => ![...asked, ...fields, ...own].includes(word)), []);
-  const anchors = new Set([...page.matchAll(/^#+ (.*)$/gm)].map(([, title = '']) => title.toLowerCase().replaceAll(' ', '-')));
+  assert.deepEqual(
+    [...words].filter((word) => ![...asked, ...fields, ...own].includes(word)),
+    [],
+  );
+  const anchors = new Set(
+    [...page.matchAll(/^#+ (.*)$/gm)].map(([, title = '']) => title.toLowerCase().replaceAll(' ', '-')),
+  );
   for (const { alert, labels, annotations } of log) {
     assert.match(labels.severity, /^(critical|warning)$/, alert);
     assert.ok(anchors.has(annotations.runbook?.replace('docs/operations.md#', '') ?? ''), alert);

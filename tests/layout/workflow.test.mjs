@@ -28,7 +28,9 @@ const jobs = readdirSync(join(ROOT, '.github/workflows'))
 const commands = ({ run = '' }) => run.replaceAll(/\\\n\s*/g, '').split('\n');
 
 test('Git reads the checkout in each container, where it is of another user', () => {
-  const inContainers = jobs.filter(({ job, steps }) => job.container && steps.some(({ uses }) => uses?.startsWith('actions/checkout@')));
+  const inContainers = jobs.filter(
+    ({ job, steps }) => job.container && steps.some(({ uses }) => uses?.startsWith('actions/checkout@')),
+  );
   assert.ok(inContainers.length > 2);
   for (const { name, steps } of inContainers) {
     const trusted = steps.findIndex(({ run }) => /^git config --global --add safe\.directory /m.test(run ?? ''));
@@ -57,14 +59,22 @@ test('every image of compose.yaml is published for both architectures, from a Do
   const built = services
     .filter(({ build }) => build)
     .map(({ image = '', build }) => ({ name: /\/([\w-]+):/.exec(image)?.[1], file: build?.dockerfile }));
-  const publishing = jobs.filter(({ steps }) => steps.flatMap(commands).some((line) => /buildx build .*--push/.test(line)));
+  const publishing = jobs.filter(({ steps }) =>
+    steps.flatMap(commands).some((line) => /buildx build .*--push/.test(line)),
+  );
   assert.deepEqual(
-    publishing.flatMap(({ job }) => job.strategy?.matrix?.include ?? []).toSorted((a, b) => (a.name ?? '').localeCompare(b.name ?? '')),
+    publishing
+      .flatMap(({ job }) => job.strategy?.matrix?.include ?? [])
+      .toSorted((a, b) => (a.name ?? '').localeCompare(b.name ?? '')),
     built.toSorted((a, b) => (a.name ?? '').localeCompare(b.name ?? '')),
   );
-  for (const line of publishing.flatMap(({ steps }) => steps.flatMap(commands)).filter((it) => it.includes('buildx build')))
+  for (const line of publishing
+    .flatMap(({ steps }) => steps.flatMap(commands))
+    .filter((it) => it.includes('buildx build')))
     assert.match(line, / --platform linux\/amd64,linux\/arm64 /);
-  const lint = read('scripts/lint-deploy').replaceAll('"$deploy/', 'examples/deploy/').split(/["\s]+/);
+  const lint = read('scripts/lint-deploy')
+    .replaceAll('"$deploy/', 'examples/deploy/')
+    .split(/["\s]+/);
   for (const { file = '' } of built) {
     assert.ok(lint.includes(file), file);
     const text = read(file);

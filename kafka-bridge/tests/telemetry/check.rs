@@ -25,7 +25,6 @@ fn check_refuses_the_collectors_variables_that_the_start_refuses() {
     for wrong in [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector example:4318"),
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://collector example:4318/v1/traces"),
-        ("OTEL_EXPORTER_OTLP_COMPRESSION", "brotli"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
     ] {
         for arguments in [&["--check"][..], &[]] {

@@ -154,10 +154,8 @@ async fn a_topic_of_which_no_partition_is_read_is_shown_with_zero() {
     // The only partition is the other instance's.
     let other = [("BRIDGE_REPLICA", "1"), ("BRIDGE_REPLICAS", "2")];
     let bridge = Bridge::start_with(kafka, &edge.url, &other, tuning()).await;
-    let text = scrape_until(&bridge, |text| {
-        has_line(text, "causeway_topic_partitions{topic=\"chat.outbound\"} 1")
-    })
-    .await;
+    let text =
+        scrape_until(&bridge, |text| has_line(text, "causeway_topic_partitions{topic=\"chat.outbound\"} 1")).await;
     assert!(has_line(&text, "causeway_partitions{topic=\"chat.outbound\"} 0"), "{text}");
     bridge.stop().await;
 }

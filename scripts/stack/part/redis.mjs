@@ -1,6 +1,6 @@
-// Redis: Debian's server in a directory of its own, which keeps its data and its users across restarts. Edge and bridge
-// log in as the user that docs/deploy-spin.md tells operators to create, so tests show that its permissions suffice. The
-// default user is off, as documented.
+// Redis: Debian's server in a directory of its own, which keeps its data and its users across restarts. Edge and
+// bridge log in as the user that docs/deploy-spin.md tells operators to create, so tests show that its permissions
+// suffice. The default user is off, as documented.
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
