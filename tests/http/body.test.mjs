@@ -259,16 +259,16 @@ describe('100 MiB', () => {
 });
 
 test('a client that reads nothing for longer than the API may be silent gets the whole answer', async () => {
-  const { outgoing, head } = await upload(`/bff/api/bulk/paused?bytes=${32 * MIB}`, { 'Content-Length': '0' });
+  const { outgoing, head } = await upload(`/bff/api/bulk/paused?bytes=${100 * MIB}`, { 'Content-Length': '0' });
   outgoing.end();
   const incoming = await head;
   assert.equal(incoming?.statusCode, 200);
   await delay((API_TIMEOUT_SECONDS + 1) * 1000);
   const [call] = api.calls.filter(({ path }) => path.startsWith('/base/bulk/paused'));
-  assert.ok((call?.sent ?? Infinity) < 32 * MIB, 'the API waits for the client');
+  assert.ok((call?.sent ?? Infinity) < 100 * MIB, 'the API waits for the client');
   let read = 0;
   for await (const chunk of incoming) read += chunk.length;
-  assert.equal(read, 32 * MIB);
+  assert.equal(read, 100 * MIB);
 });
 
 test('a slow body that the edge itself reads is answered 408, and no part of its rest becomes a request', async () => {
