@@ -41,7 +41,8 @@ try {
   const { edge: inspectorPort } = await freePorts();
   const logins = loginsOf(USERS);
   const stack = await scope.stack(program === 'workers' ? 'workers' : 'spin', {
-    ...(program === 'workers' ? { inspectorPort } : { profiledEdge: true }),
+    ...(program === 'workers' && { inspectorPort }),
+    ...(program === 'spin' && { profiledEdge: true }),
     ...(route === 'healthz' && { only: ['edge'] }),
     ...(route === 'proxy' && { variables: await withUpstream() }),
     ...(route === 'hear' && { users: profiles(logins), only: ['kafka', 'redis', 'emulators', 'edge', 'bridge'] }),
