@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { RUNTIME_DIFFERENCES } from '../support/runtime-difference.mjs';
 import { target } from '../support/stack.mjs';
 import { KIB, connection, requestText, raw, statusOf, upload } from './raw-request.mjs';
-import { API_BODY_LIMIT_KIB, API_TIMEOUT_SECONDS, api, user } from './stack.mjs';
+import { API_BODY_LIMIT_KIB, api, user } from './stack.mjs';
 
 const { streamsChunkedBodies } = RUNTIME_DIFFERENCES[target];
 const MIB = 1024 * KIB;
@@ -256,19 +256,6 @@ describe('100 MiB', () => {
     assert.equal(read, 100 * MIB);
     assert.ok(inFlight < MAX_IN_FLIGHT_BYTES, `${inFlight} bytes were in flight`);
   });
-});
-
-test('a client that reads nothing for longer than the API may be silent gets the whole answer', async () => {
-  const { outgoing, head } = await upload(`/bff/api/bulk/paused?bytes=${100 * MIB}`, { 'Content-Length': '0' });
-  outgoing.end();
-  const incoming = await head;
-  assert.equal(incoming?.statusCode, 200);
-  await delay((API_TIMEOUT_SECONDS + 1) * 1000);
-  const [call] = api.calls.filter(({ path }) => path.startsWith('/base/bulk/paused'));
-  assert.ok((call?.sent ?? Infinity) < 100 * MIB, 'the API waits for the client');
-  let read = 0;
-  for await (const chunk of incoming) read += chunk.length;
-  assert.equal(read, 100 * MIB);
 });
 
 test('a slow body that the edge itself reads is answered 408, and no part of its rest becomes a request', async () => {
