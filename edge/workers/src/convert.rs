@@ -4,7 +4,7 @@ use std::{cell::RefCell, time::Duration};
 
 use causeway_core::{
     http::{
-        body::{BodyError, ByteLimit, ReadBody, longest_transfer},
+        body::{BodyError, ByteLimit, ReadBody},
         web::{self, Outgoing},
     },
     runtime::platform::Insertion,
@@ -31,8 +31,8 @@ pub(crate) struct NativeBody {
 struct PendingCall {
     /// How long the body may be silent.
     idle: Duration,
-    /// How long all of it may take, if its length is known.
-    longest: Option<Duration>,
+    /// How many bytes it has, if that is known.
+    length: Option<f64>,
     abort: AbortOnDrop,
 }
 
@@ -77,9 +77,9 @@ impl NativeBody {
     /// What the runtime sends, or `undefined`.
     fn into_js(self) -> Result<JsValue> {
         let Some(source) = self.source else { return Ok(JsValue::UNDEFINED) };
-        // The runtime moves the chunks itself as long as this program does not read them.
-        let Some(PendingCall { idle, longest, abort }) = self.call else { return Ok(source) };
-        let watched = message::watched(&source, abort.controller()?, milliseconds(idle), longest.map(milliseconds))?;
+        // The chunks stay outside of Wasm as long as this program does not read them.
+        let Some(PendingCall { idle, length, abort }) = self.call else { return Ok(source) };
+        let watched = message::watched(&source, abort.controller()?, milliseconds(idle), length)?;
         abort.disarm();
         Ok(watched)
     }
@@ -255,9 +255,8 @@ fn incoming(answer: &Answer, idle: Duration, abort: AbortOnDrop) -> Result<web::
     let mut lines = lines(&head)?;
     let status = StatusCode::from_bytes(lines.next().unwrap_or_default().as_bytes()).unwrap_or(StatusCode::BAD_GATEWAY);
     let headers = header_map(lines)?;
-    let longest = longest_transfer(&headers, idle);
     let source = Some(answer.body()).filter(|body| !body.is_null());
-    let body = NativeBody { source, call: Some(PendingCall { idle, longest, abort }) };
+    let body = NativeBody { source, call: Some(PendingCall { idle, length: answer.length(), abort }) };
     Ok(web::Incoming { status, headers, body })
 }
 

@@ -106,7 +106,7 @@ extern "C" {
         body: &JsValue,
         call: &AbortController,
         idle_ms: f64,
-        longest_ms: Option<f64>,
+        length: Option<f64>,
     ) -> Result<JsValue, JsValue>;
 
     #[wasm_bindgen(catch)]
@@ -129,4 +129,8 @@ extern "C" {
     /// `null`, or what the functions of `js/body.js` take.
     #[wasm_bindgen(method, getter)]
     pub(crate) fn body(this: &Answer) -> JsValue;
+
+    /// How many bytes the body has, if that is known.
+    #[wasm_bindgen(method, getter)]
+    pub(crate) fn length(this: &Answer) -> Option<f64>;
 }
