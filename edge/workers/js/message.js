@@ -93,7 +93,7 @@ export async function send(url, method, head, body, signal, keepsCoding) {
   const { body: stream } = response;
   // A body that was decoded does not have the length that the headers tell.
   const length = keepsCoding ? declaredLength(response.headers) : undefined;
-  return { head: responseHead(response), body: stream && length ? await begun(stream, length) : stream, length };
+  return { head: responseHead(response), body: stream && length ? await begun(stream, length) : stream };
 }
 
 /** @param {Headers} headers */

@@ -31,8 +31,6 @@ pub(crate) struct NativeBody {
 struct PendingCall {
     /// How long the body may be silent.
     idle: Duration,
-    /// How many bytes it has, if that is known.
-    length: Option<f64>,
     abort: AbortOnDrop,
 }
 
@@ -78,8 +76,8 @@ impl NativeBody {
     fn into_js(self) -> Result<JsValue> {
         let Some(source) = self.source else { return Ok(JsValue::UNDEFINED) };
         // The chunks stay outside of Wasm as long as this program does not read them.
-        let Some(PendingCall { idle, length, abort }) = self.call else { return Ok(source) };
-        let watched = message::watched(&source, abort.controller()?, milliseconds(idle), length)?;
+        let Some(PendingCall { idle, abort }) = self.call else { return Ok(source) };
+        let watched = message::watched(&source, abort.controller()?, milliseconds(idle))?;
         abort.disarm();
         Ok(watched)
     }
@@ -256,7 +254,7 @@ fn incoming(answer: &Answer, idle: Duration, abort: AbortOnDrop) -> Result<web::
     let status = StatusCode::from_bytes(lines.next().unwrap_or_default().as_bytes()).unwrap_or(StatusCode::BAD_GATEWAY);
     let headers = header_map(lines)?;
     let source = Some(answer.body()).filter(|body| !body.is_null());
-    let body = NativeBody { source, call: Some(PendingCall { idle, length: answer.length(), abort }) };
+    let body = NativeBody { source, call: Some(PendingCall { idle, abort }) };
     Ok(web::Incoming { status, headers, body })
 }
 

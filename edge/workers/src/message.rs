@@ -102,12 +102,7 @@ extern "C" {
     ) -> Result<Promise, JsValue>;
 
     #[wasm_bindgen(catch)]
-    pub(crate) fn watched(
-        body: &JsValue,
-        call: &AbortController,
-        idle_ms: f64,
-        length: Option<f64>,
-    ) -> Result<JsValue, JsValue>;
+    pub(crate) fn watched(body: &JsValue, call: &AbortController, idle_ms: f64) -> Result<JsValue, JsValue>;
 
     #[wasm_bindgen(catch)]
     pub(crate) fn inserted(
@@ -129,8 +124,4 @@ extern "C" {
     /// `null`, or what the functions of `js/body.js` take.
     #[wasm_bindgen(method, getter)]
     pub(crate) fn body(this: &Answer) -> JsValue;
-
-    /// How many bytes the body has, if that is known.
-    #[wasm_bindgen(method, getter)]
-    pub(crate) fn length(this: &Answer) -> Option<f64>;
 }

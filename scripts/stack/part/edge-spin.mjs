@@ -96,10 +96,7 @@ function originsOf({ SERVICES, OIDC_PROVIDERS }) {
   }
 }
 
-/**
- * @param {string} home @param {(text: string) => string} manifest changes the deployed one
- * @param {string} component its file
- */
+/** @param {string} home @param {(text: string) => string} manifest changes the deployed one @param {string} component */
 function prepare(home, manifest, component) {
   if (!existsSync(component))
     throw new PartError('edge: the component is not built. What to do: run scripts/build-spin');

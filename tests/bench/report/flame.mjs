@@ -18,10 +18,7 @@ const LETTER = 6.2;
 /** @param {string} name @returns {Call} */
 export const call = (name) => ({ name, whole: 0, own: 0, below: new Map() });
 
-/**
- * Adds samples of one stack.
- * @param {Call} root @param {readonly string[]} names the caller first @param {number} samples
- */
+/** Adds samples of one stack. @param {Call} root @param {readonly string[]} names the caller first @param {number} samples */
 export function add(root, names, samples) {
   let at = root;
   at.whole += samples;
@@ -44,12 +41,7 @@ export function asText(root) {
   const lines = (at, depth) => {
     if ((100 * at.whole) / root.whole < LEAST_PERCENT) return '';
     const line = `${' '.repeat(depth)}${percent(at.whole)} (own ${percent(at.own)}) ${at.name.slice(0, 110)}\n`;
-    return (
-      line +
-      longestFirst(at)
-        .map((next) => lines(next, depth + 1))
-        .join('')
-    );
+    return line + longestFirst(at).map((next) => lines(next, depth + 1)).join('');
   };
   return lines(root, 0);
 }
@@ -63,10 +55,7 @@ export function folded(root) {
   return lines(root, []);
 }
 
-/**
- * An SVG without scripts: a pointer that rests on a function shows its name.
- * @param {Call} root @param {string} title
- */
+/** An SVG without scripts: a pointer that rests on a function shows its name. @param {Call} root @param {string} title */
 export function flameGraph(root, title) {
   /** @type {string[]} */
   const parts = [];
