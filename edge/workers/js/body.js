@@ -59,59 +59,63 @@ export const inserted = (body, element, attributes, html) =>
     })
     .transform(new Response(body)).body;
 
-/** How many bytes of a body are read at once: at first, and at most if they come that fast. */
-const FIRST_CHUNK_BYTES = 65_536;
-const MAX_CHUNK_BYTES = 262_144;
+/** How many bytes of a body are read at once. */
+const CHUNK_BYTES = 65_536;
 
 /**
- * The body of an answer to a call, which is aborted if nothing of it arrives for `idleMs`. Only the time that the
- * upstream takes counts: a client may read as slowly as it likes. The runtime alone would move the bytes with less work,
- * but nothing tells then which of the two is slow.
+ * The body of an answer to a call, which is aborted if nothing of it arrives for `idleMs`, or if all of it takes longer
+ * than `longestMs`. Within `longestMs` the runtime moves the bytes itself, several times faster than any loop here
+ * could. Without it, only a loop can tell a silent body from a slow one.
  * @param {Unread | Uint8Array} body @param {AbortController} call @param {number} idleMs
+ * @param {number | undefined} longestMs
  */
-export function watched(body, call, idleMs) {
+export function watched(body, call, idleMs, longestMs) {
   if (body instanceof Uint8Array) return body;
   const { readable, writable } = new IdentityTransformStream();
+  const moving = longestMs === undefined ? pump(body, writable, call, idleMs) : pipe(body, writable, call, longestMs);
   // The client has seen the failure: the stream that it reads has broken off.
-  pump(body, writable, call, idleMs).catch(() => {});
+  moving.catch(() => {});
   return readable;
 }
 
 /**
- * Reads a chunk while the one before is written, and no further: two buffers, which are used again.
+ * @param {Unread} body @param {WritableStream} writable @param {AbortController} call
+ * @param {number} longestMs
+ */
+async function pipe(body, writable, call, longestMs) {
+  const timer = setTimeout(() => call.abort(), longestMs);
+  try {
+    await body.pipeTo(writable);
+  } finally {
+    clearTimeout(timer);
+    call.abort();
+  }
+}
+
+/**
  * @param {Unread} body @param {WritableStream} writable @param {AbortController} call
  * @param {number} idleMs
  */
 async function pump(body, writable, call, idleMs) {
   const reader = body.getReader({ mode: 'byob' });
   const writer = writable.getWriter();
-  // One timer that looks again, and not one for each chunk. Zero while no byte is awaited.
-  let waitsSince = 0;
+  // One timer that looks again, and not one for each chunk.
+  let waitsSince = Date.now();
   const look = () => {
     const silentMs = waitsSince ? Date.now() - waitsSince : 0;
     if (silentMs < idleMs) timer = setTimeout(look, idleMs - silentMs);
     else call.abort();
   };
   let timer = setTimeout(look, idleMs);
-  let chunkBytes = FIRST_CHUNK_BYTES;
-  /** @type {ArrayBuffer | undefined} */
-  let free;
-  /** The buffer that is written, once it is free. @type {Promise<ArrayBuffer> | undefined} */
-  let writing;
   try {
     for (;;) {
       waitsSince = Date.now();
-      const buffer = free?.byteLength === chunkBytes ? free : new ArrayBuffer(chunkBytes);
-      const { value, done } = await reader.read(new Uint8Array(buffer));
+      const { value, done } = await reader.read(new Uint8Array(CHUNK_BYTES));
+      // A slow client is not a silent upstream.
       waitsSince = 0;
       if (done) break;
-      if (value.byteLength === chunkBytes && chunkBytes < MAX_CHUNK_BYTES) chunkBytes *= 2;
-      free = await writing;
-      writing = writer.write(value).then(() => value.buffer);
-      // It is looked at with the next chunk.
-      writing.catch(() => {});
+      await writer.write(value);
     }
-    await writing;
     await writer.close();
   } catch (error) {
     await writer.abort(error);

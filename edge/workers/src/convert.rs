@@ -4,7 +4,7 @@ use std::{cell::RefCell, time::Duration};
 
 use causeway_core::{
     http::{
-        body::{BodyError, ByteLimit, ReadBody},
+        body::{BodyError, ByteLimit, ReadBody, longest_transfer},
         web::{self, Outgoing},
     },
     runtime::platform::Insertion,
@@ -31,6 +31,8 @@ pub(crate) struct NativeBody {
 struct PendingCall {
     /// How long the body may be silent.
     idle: Duration,
+    /// How long all of it may take, if its length is known.
+    longest: Option<Duration>,
     abort: AbortOnDrop,
 }
 
@@ -75,9 +77,9 @@ impl NativeBody {
     /// What the runtime sends, or `undefined`.
     fn into_js(self) -> Result<JsValue> {
         let Some(source) = self.source else { return Ok(JsValue::UNDEFINED) };
-        // The chunks stay outside of Wasm as long as this program does not read them.
-        let Some(PendingCall { idle, abort }) = self.call else { return Ok(source) };
-        let watched = message::watched(&source, abort.controller()?, milliseconds(idle))?;
+        // The runtime moves the chunks itself as long as this program does not read them.
+        let Some(PendingCall { idle, longest, abort }) = self.call else { return Ok(source) };
+        let watched = message::watched(&source, abort.controller()?, milliseconds(idle), longest.map(milliseconds))?;
         abort.disarm();
         Ok(watched)
     }
@@ -253,8 +255,9 @@ fn incoming(answer: &Answer, idle: Duration, abort: AbortOnDrop) -> Result<web::
     let mut lines = lines(&head)?;
     let status = StatusCode::from_bytes(lines.next().unwrap_or_default().as_bytes()).unwrap_or(StatusCode::BAD_GATEWAY);
     let headers = header_map(lines)?;
+    let longest = longest_transfer(&headers, idle);
     let source = Some(answer.body()).filter(|body| !body.is_null());
-    let body = NativeBody { source, call: Some(PendingCall { idle, abort }) };
+    let body = NativeBody { source, call: Some(PendingCall { idle, longest, abort }) };
     Ok(web::Incoming { status, headers, body })
 }
 

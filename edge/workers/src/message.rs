@@ -102,7 +102,12 @@ extern "C" {
     ) -> Result<Promise, JsValue>;
 
     #[wasm_bindgen(catch)]
-    pub(crate) fn watched(body: &JsValue, call: &AbortController, idle_ms: f64) -> Result<JsValue, JsValue>;
+    pub(crate) fn watched(
+        body: &JsValue,
+        call: &AbortController,
+        idle_ms: f64,
+        longest_ms: Option<f64>,
+    ) -> Result<JsValue, JsValue>;
 
     #[wasm_bindgen(catch)]
     pub(crate) fn inserted(

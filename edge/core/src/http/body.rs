@@ -5,9 +5,26 @@ use std::{
     future::{Future, poll_fn},
     rc::Rc,
     task::Poll,
+    time::Duration,
 };
 
 use futures_util::task::AtomicWaker;
+use http::{HeaderMap, header};
+
+use super::web::single;
+
+/// The longest body whose whole time is bounded instead of its silence.
+const MAX_WHOLE_BYTES: u64 = 1 << 20;
+/// The least rate, in bytes per second, at which such a body must arrive on average.
+const LEAST_RATE: u64 = 4096;
+
+/// How long the whole body of an answer may take, if its headers tell that it is short: the time that it may be silent, and
+/// the time for its bytes at the least rate. For runtimes that cannot tell a silent body from a slow one at no cost.
+#[must_use]
+pub fn longest_transfer(headers: &HeaderMap, idle: Duration) -> Option<Duration> {
+    let length: u64 = single(headers, &header::CONTENT_LENGTH)?.parse().ok()?;
+    (length <= MAX_WHOLE_BYTES).then(|| idle.saturating_add(Duration::from_secs(length / LEAST_RATE)))
+}
 
 /// A body that can be read once.
 pub trait ReadBody: Sized {
@@ -118,5 +135,18 @@ mod tests {
         limit.broken("bad chunk");
         assert_eq!(limit.clone().failure(), Some(BodyError::Broken("bad chunk".to_owned())));
         assert!(!limit.take(1));
+    }
+
+    #[test]
+    fn s105_a_short_body_has_time_for_its_bytes() {
+        let longest = |lengths: &[&str]| {
+            let values = lengths.iter().map(|length| (header::CONTENT_LENGTH, length.parse().unwrap()));
+            longest_transfer(&values.collect(), Duration::from_secs(30))
+        };
+        assert_eq!(longest(&["0"]), Some(Duration::from_secs(30)));
+        assert_eq!(longest(&["1048576"]), Some(Duration::from_secs(286)));
+        for unknown in [&[] as &[&str], &["1048577"], &["18446744073709551615"], &["x"], &["1", "1"], &["-1"]] {
+            assert_eq!(longest(unknown), None, "{unknown:?}");
+        }
     }
 }
