@@ -33,7 +33,7 @@ export function nextSteps(answers, out) {
   const check = `./scripts/configure --check${outFlag(out)}`;
   const deploy = isSpin(answers)
     ? [
-        `Make Redis's user: \`redis-cli -u ADDRESS_OF_AN_ADMIN <${out}/redis.acl\`. docs/deploy-spin.md has other settings.`,
+        `Make Redis's user: \`redis-cli -u ADDRESS_OF_AN_ADMIN <${out}/redis.acl\`. It must answer OK twice. Before that, Redis needs the settings of docs/deploy-spin.md: without \`aclfile\` the user is gone after a restart.`,
         'Deploy the edge:',
         '',
         '        spin build',

@@ -165,6 +165,8 @@ function redisAcl(answers, all, force) {
   // No comment: redis-cli reads it as it is.
   return lines([
     `ACL SETUSER ${redisUser(answers)} on ${force ? 'resetpass ' : ''}>${all.REDIS_PASSWORD} ~causeway:* &causeway:* +@read +@write +@pubsub +@scripting +@connection +time -@dangerous`,
+    // A user that is not saved is gone after a restart.
+    'ACL SAVE',
   ]);
 }
 

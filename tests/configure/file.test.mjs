@@ -68,7 +68,7 @@ test('writes what a deployment on Spin needs', (context) => {
   });
   const password = new URL(env.SPIN_VARIABLE_REDIS_URL ?? '').password;
   const [, documented = ''] = /^ {4}(ACL SETUSER causeway .*)$/m.exec(page('docs/deploy-spin.md')) ?? [];
-  assert.equal(at.read('redis.acl'), `${documented.replace('PASSWORD', password)}\n`);
+  assert.equal(at.read('redis.acl'), `${documented.replace('PASSWORD', password)}\nACL SAVE\n`);
 });
 
 test('files are for their owner only, and Git ignores them', (context) => {
