@@ -61,31 +61,22 @@ fn rows(dist: &Path, out: &Path, manifest: &str, has_maps: bool) -> String {
     for file in files {
         let name = file["name"].as_str().expect("a file has a name");
         let packed = Packed::of(&dist.join(name), out);
-        let tag = tag(file["sri"].as_str().expect("a file has an integrity value"));
+        let hashed = file["hashed"].as_str().expect("a file has a name with a hash");
         let map = file["map"].as_str().filter(|_| has_maps);
-        rows += &row(name, false, tag, map, &packed);
-        if let Some(hashed) = file["hashed"].as_str() {
-            rows += &row(hashed, true, tag, map, &packed);
-        }
+        rows += &row(name, false, hash_of(hashed), map, &packed);
+        rows += &row(hashed, true, hash_of(hashed), map, &packed);
         if let Some(map) = map {
-            rows += &row(map, true, map, None, &Packed::of(&dist.join(format!("{name}.map")), out));
+            rows += &row(map, true, hash_of(map), None, &Packed::of(&dist.join(format!("{name}.map")), out));
         }
     }
     // It changes when a file does.
-    let hashes = files.iter().filter_map(|file| file["hashed"].as_str()?.rsplit('.').nth(1));
-    rows + &row(
-        "manifest.json",
-        false,
-        &hashes.collect::<Vec<_>>().join("."),
-        None,
-        &Packed::of(&dist.join("manifest.json"), out),
-    )
+    let tag: String = files.iter().filter_map(|file| file["hashed"].as_str()).map(hash_of).collect();
+    rows + &row("manifest.json", false, &tag, None, &Packed::of(&dist.join("manifest.json"), out))
 }
 
-/// What names a content: enough of its integrity value that no two have the same.
-fn tag(sri: &str) -> &str {
-    let digest = sri.strip_prefix("sha384-").expect("an integrity value is of SHA-384");
-    &digest[..22]
+/// The hash of the content in a name such as `page.0123abcd.css`.
+fn hash_of(name: &str) -> &str {
+    name.rsplit('.').nth(1).expect("a name with a hash has two dots")
 }
 
 /// A file that has been packed.

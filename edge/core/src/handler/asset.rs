@@ -54,7 +54,7 @@ impl Asset {
             }
             false => Response::bytes(StatusCode::OK, self.content_type, self.content()?),
         };
-        response.headers.insert(header::VARY, header::ACCEPT_ENCODING.into());
+        response.headers.insert(header::VARY, const { HeaderValue::from_static("Accept-Encoding") });
         Ok(response)
     }
 
@@ -97,7 +97,7 @@ pub(super) fn asset<B>(request: &Request<B>, name: &str) -> Result<Response<B>, 
     let cache_control = if asset.immutable { "public, max-age=31536000, immutable" } else { "public, no-cache" };
     response.set(header::CACHE_CONTROL, cache_control);
     response.set(header::ETAG, &tag);
-    response.headers.insert(header::VARY, header::ACCEPT_ENCODING.into());
+    response.headers.insert(header::VARY, const { HeaderValue::from_static("Accept-Encoding") });
     if let Some(map) = asset.map {
         response.set(SOURCE_MAP, map);
     }

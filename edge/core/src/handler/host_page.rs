@@ -121,7 +121,7 @@ fn answer<P: Platform>(
     }
     // The site has not seen the cookie, so only the first state depends on it.
     if charset.is_some() {
-        headers.append(header::VARY, header::COOKIE.into());
+        headers.append(header::VARY, const { HeaderValue::from_static("Cookie") });
         if has_session_cookie(&request.headers) {
             headers.insert(header::CACHE_CONTROL, const { HeaderValue::from_static(NOT_SHARED) });
         }

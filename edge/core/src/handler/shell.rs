@@ -96,7 +96,7 @@ pub(super) fn shell<P: Platform>(
     html += &format!(">{}</{WIDGET}>\n", shell.render(language.as_deref(), heading.as_deref()));
     let mut response = Response::bytes(StatusCode::OK, "text/html; charset=utf-8", html);
     response.set(header::CACHE_CONTROL, if has_session_cookie(&request.headers) { NOT_SHARED } else { SHARED });
-    response.headers.insert(header::VARY, header::COOKIE.into());
+    response.set(header::VARY, "Cookie");
     Ok(response)
 }
 

@@ -74,7 +74,7 @@ fn only_pages_depend_on_the_session_and_other_files_are_cached_as_the_site_says(
     let vary = |headers: &http::HeaderMap| {
         headers.get_all("vary").iter().map(|value| value.to_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
-    assert_eq!(vary(&browser.get("/").headers), ["service-worker", "cookie"]);
+    assert_eq!(vary(&browser.get("/").headers), ["service-worker", "Cookie"]);
     let file = browser.get("/app.js");
     assert_eq!(file.headers["cache-control"], "public, max-age=300");
     assert_eq!(vary(&file.headers), ["Accept-Language", "service-worker"]);
