@@ -1,6 +1,6 @@
-// The pages that paint.mjs measures: the demo host page with the widget, the same with the widget's first state in it, as
-// a server includes it, and with Deep Chat in its place.
-// Scripts are compressed and cached for a year, as from a content delivery network.
+// The pages that paint.mjs measures: the demo host page with the widget, the same with the widget's first state in it,
+// as a server includes it, and with Deep Chat in its place. Scripts are compressed and cached for a year, as from a
+// content delivery network.
 
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -89,7 +89,11 @@ async function withFirstState(html, edge, { host, cookie }) {
   const address = encodeURIComponent(`http://${host}/first-state`);
   const answer = await fetch(`${edge}/shell/chat-widget?return_to=${address}`, { headers: cookie ? { cookie } : {} });
   const state = await answer.text();
-  return page(html.replace(CHAT, (start) => start + state), WIDGET, WIDGET);
+  return page(
+    html.replace(CHAT, (start) => start + state),
+    WIDGET,
+    WIDGET,
+  );
 }
 
 /**

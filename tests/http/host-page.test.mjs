@@ -30,7 +30,10 @@ describe('a site behind the edge', () => {
     ['/file', (response) => response.writeHead(200, { 'Content-Type': 'application/octet-stream' }).end(FILE)],
     ['/cookie', (response) => response.writeHead(200, { ...HTML, 'Set-Cookie': 'a=1' }).end('x')],
   ]);
-  /** Has the site answer a path with this document. @param {string} path @param {string | Buffer} html */
+  /**
+   * Has the site answer a path with this document.
+   * @param {string} path @param {string | Buffer} html @param {Record<string, string>} [headers]
+   */
   const serve = (path, html, headers = HTML) =>
     answers.set(path, (response) => response.writeHead(200, headers).end(html));
   const site = createServer((request, response) => {
@@ -134,7 +137,8 @@ describe('a site behind the edge', () => {
   });
 
   test('a page in another charset stays readable', async () => {
-    const page = Buffer.from('<meta charset="windows-1252"><chat-widget lang="ar" heading="Caf\xe9"></chat-widget>', 'latin1');
+    const html = '<meta charset="windows-1252"><chat-widget lang="ar" heading="Caf\xe9"></chat-widget>';
+    const page = Buffer.from(html, 'latin1');
     serve('/named', page, { 'Content-Type': 'text/html; charset=windows-1252' });
     const named = Buffer.from(await (await fetch(`${origin}/named`)).arrayBuffer());
     assert.ok(named.equals(page), 'as the site sent it');

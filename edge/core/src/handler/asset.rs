@@ -6,7 +6,7 @@
 
 use std::iter;
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, StatusCode, header};
 use miniz_oxide::inflate::decompress_slice_iter_to_slice;
 
 use crate::{
@@ -44,20 +44,6 @@ impl Asset {
         format!("\"{}{}\"", self.tag, if is_packed { "-gzip" } else { "" })
     }
 
-    /// The answer with its content, in the form that a request prefers.
-    fn answer<B>(&self, headers: &HeaderMap) -> Result<Response<B>, Error> {
-        let mut response = match content_coding::prefers_gzip(headers) {
-            true => {
-                let mut response = Response::bytes(StatusCode::OK, self.content_type, self.packed);
-                response.headers.insert(header::CONTENT_ENCODING, const { HeaderValue::from_static("gzip") });
-                response
-            }
-            false => Response::bytes(StatusCode::OK, self.content_type, self.content()?),
-        };
-        response.headers.insert(header::VARY, const { HeaderValue::from_static("Accept-Encoding") });
-        Ok(response)
-    }
-
     /// Its content, unpacked.
     fn content(&self) -> Result<Vec<u8>, Error> {
         let mut content = vec![0; self.length];
@@ -89,15 +75,21 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
 /// with its next load. The answer depends on nothing but the name and the content codings that the client accepts.
 pub(super) fn asset<B>(request: &Request<B>, name: &str) -> Result<Response<B>, Error> {
     let asset = ASSETS.iter().find(|asset| asset.name == name && name != PAGE).ok_or(Error::NotFound)?;
-    let tag = asset.entity_tag(content_coding::prefers_gzip(&request.headers));
-    let mut response = match request.header(&header::IF_NONE_MATCH).is_some_and(|tags| names(tags, &tag)) {
-        true => Response::empty(StatusCode::NOT_MODIFIED),
-        false => asset.answer(&request.headers)?,
+    let is_packed = content_coding::prefers_gzip(&request.headers);
+    let tag = asset.entity_tag(is_packed);
+    let mut response = if request.header(&header::IF_NONE_MATCH).is_some_and(|tags| names(tags, &tag)) {
+        Response::empty(StatusCode::NOT_MODIFIED)
+    } else if is_packed {
+        let mut response = Response::bytes(StatusCode::OK, asset.content_type, asset.packed);
+        response.set(header::CONTENT_ENCODING, "gzip");
+        response
+    } else {
+        Response::bytes(StatusCode::OK, asset.content_type, asset.content()?)
     };
     let cache_control = if asset.immutable { "public, max-age=31536000, immutable" } else { "public, no-cache" };
     response.set(header::CACHE_CONTROL, cache_control);
     response.set(header::ETAG, &tag);
-    response.headers.insert(header::VARY, const { HeaderValue::from_static("Accept-Encoding") });
+    response.set(header::VARY, "Accept-Encoding");
     if let Some(map) = asset.map {
         response.set(SOURCE_MAP, map);
     }
@@ -110,9 +102,10 @@ fn names(tags: &str, tag: &str) -> bool {
 }
 
 /// `GET /`: the edge's own page.
-pub(super) fn page<B>(request: &Request<B>, config: &Config) -> Result<Response<B>, Error> {
+pub(super) fn page<B>(config: &Config) -> Result<Response<B>, Error> {
     let page = ASSETS.iter().find(|asset| asset.name == PAGE).ok_or(Error::NotFound)?;
-    let mut response = page.answer(&request.headers)?;
+    // Too short to gain from being packed.
+    let mut response = Response::bytes(StatusCode::OK, page.content_type, page.content()?);
     response.set(header::CACHE_CONTROL, "no-cache");
     // A page that frames this one could hijack its clicks, so only configured host pages may (S88, S155).
     let ancestors = match config.sessions.embed {

@@ -48,7 +48,7 @@ pub(crate) async fn run<P: Platform>(
         (Handler::Checkpoint, _) => Box::pin(checkpoint::checkpoint(&context, request)).await,
         (Handler::Asset, _) => asset::asset(&request, context.parameter(0)),
         (Handler::Shell, _) => shell::shell(&context, &request),
-        (Handler::Page, _) => asset::page(&request, context.config),
+        (Handler::Page, _) => asset::page(context.config),
         (Handler::HostPage, _) => Box::pin(host_page::pass(&context, &request)).await,
         (Handler::Healthz, _) => Ok(health::healthz()),
         (Handler::Readyz, _) => Box::pin(health::readyz(&context)).await,
