@@ -7,6 +7,7 @@ import { gunzipSync } from 'node:zlib';
 
 import { EdgeBrowser } from '../support/edge-browser.mjs';
 import { send } from '../support/exchange.mjs';
+import { target } from '../support/stack.mjs';
 import { stack } from './stack.mjs';
 
 const browser = new EdgeBrowser(stack);
@@ -96,7 +97,9 @@ test('HEAD says what GET would, and a part of a file is answered with all of it'
     assert.deepEqual([head.status, head.body.length], [200, 0]);
     for (const name of ['etag', 'vary', 'cache-control', 'content-type', 'content-encoding'])
       assert.equal(head.headers[name], got.headers[name], `${name} for ${coding}`);
-    assert.ok(['undefined', String(got.body.length)].includes(String(head.headers['content-length'])), coding);
+    // On Workers it is the runtime that unpacks, and that says the length.
+    if (coding === 'gzip' || target === 'spin')
+      assert.ok(['undefined', String(got.body.length)].includes(String(head.headers['content-length'])), coding);
     const part = await transfer('client.js', { ...headers, Range: 'bytes=0-99' });
     assert.deepEqual([part.status, part.body.length], [200, got.body.length]);
   }
