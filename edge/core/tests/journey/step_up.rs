@@ -156,7 +156,11 @@ fn each_demand_gets_one_sign_in_however_it_is_written() {
         for (acrs, nbf) in [(acrs, 2), ("c1", 3)] {
             demand(acrs, nbf);
             let response = stage.call();
-            assert_eq!((response.status, code(&response).as_str()), (StatusCode::FORBIDDEN, "step-up-in-vain"), "{acrs}");
+            assert_eq!(
+                (response.status, code(&response).as_str()),
+                (StatusCode::FORBIDDEN, "step-up-in-vain"),
+                "{acrs}"
+            );
         }
     }
     stage.pass(300);

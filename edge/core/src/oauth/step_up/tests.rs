@@ -147,7 +147,8 @@ fn a_demand_that_is_written_anew_is_the_same_demand() {
         (CAE, CAE.replace("}}}", r#"}},"id_token":null}"#)),
         (
             r#"{"access_token":{"nbf":{"value":"1"},"xms_rp_ipaddr":{"value":"192.0.2.1"},"acrs":{"value":"c1"}}}"#,
-            r#"{"access_token":{"acrs":{"value":"c1"},"xms_rp_ipaddr":{"value":"192.0.2.2"},"nbf":{"value":"2"}}}"#.to_owned(),
+            r#"{"access_token":{"acrs":{"value":"c1"},"xms_rp_ipaddr":{"value":"192.0.2.2"},"nbf":{"value":"2"}}}"#
+                .to_owned(),
         ),
     ] {
         assert_eq!(digest(first), digest(&second), "{second}");
