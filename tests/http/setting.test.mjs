@@ -57,8 +57,7 @@ describe('an edge whose limits and prompts are set', () => {
 
   const visitor = () => new EdgeBrowser({ edgeOrigin: `http://localhost:${port}`, hostOrigin: stack.hostOrigin });
   /** @param {string} path @param {string} address of the client */
-  const visit = (path, address) =>
-    visitor().visit(path, { headers: { Accept: undefined, 'X-Real-IP': address } });
+  const visit = (path, address) => visitor().visit(path, { headers: { Accept: undefined, 'X-Real-IP': address } });
 
   /** Sends requests until they are limited. @param {() => Promise<Answer>} send @param {number} status of the first */
   async function assertLimited(send, status) {

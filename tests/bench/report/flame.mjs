@@ -41,7 +41,12 @@ export function asText(root) {
   const lines = (at, depth) => {
     if ((100 * at.whole) / root.whole < LEAST_PERCENT) return '';
     const line = `${' '.repeat(depth)}${percent(at.whole)} (own ${percent(at.own)}) ${at.name.slice(0, 110)}\n`;
-    return line + longestFirst(at).map((next) => lines(next, depth + 1)).join('');
+    return (
+      line +
+      longestFirst(at)
+        .map((next) => lines(next, depth + 1))
+        .join('')
+    );
   };
   return lines(root, 0);
 }
