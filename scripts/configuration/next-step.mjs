@@ -39,6 +39,9 @@ export function nextSteps(answers, out) {
         '        spin build',
         `        set -a; . ${out}/spin.env; set +a`,
         '        spin up --listen 0.0.0.0:3000',
+        '',
+        `    On a hosted Spin, in place of \`spin up\`: \`sh ${out}/spin-hosted.sh aka\` or \`… cloud\`. On SpinKube:`,
+        `    \`${out}/spinapp.yaml\`, which begins with the commands.`,
       ]
     : [
         'Deploy the edge:',
@@ -50,9 +53,10 @@ export function nextSteps(answers, out) {
       ];
   const steps = [
     `Register the addresses of \`${out}/register.md\` at the identity providers.`,
-    'If a client id or secret is still missing, run `./scripts/configure` again with it. Keys stay as they are.',
+    `If a client id or secret is still missing, run \`./scripts/configure${outFlag(out)}\` again: it asks for it. Keys stay as they are.`,
     `Check: \`${check}\``,
-    `Run the bridge with \`${out}/bridge.env\` where it reaches Kafka, behind TLS at ${answers.values['bridge-url']}.`,
+    `Run the bridge with \`${out}/bridge.env\` where it reaches Kafka, behind TLS at ${answers.values['bridge-url']}. ` +
+      `On Kubernetes: \`${out}/bridge-values.yaml\`, which begins with the commands.`,
   ];
   const numbered = [...steps, ...deploy.slice(0, isSpin(answers) ? 2 : 1)].map(
     (step, index) => `${index + 1}. ${step}`,

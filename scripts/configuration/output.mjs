@@ -15,6 +15,8 @@ import { join } from 'node:path';
 import { encodeAnswers } from './answer.mjs';
 import { comment, envLines, tomlLines } from './format.mjs';
 import { EDGE_KEYS, EDGE_SECRETS } from './key.mjs';
+import { kubernetesFiles } from './kubernetes.mjs';
+import { limiterLines } from './limiter.mjs';
 import { manifestCommand, nextSteps } from './next-step.mjs';
 import { Refusal } from './refusal.mjs';
 import { registrationFiles } from './register.mjs';
@@ -30,7 +32,13 @@ const FILES = [
   'vars.toml',
   'spin.env',
   'redis.acl',
+  'spin-hosted.sh',
+  'spinapp.yaml',
+  'edge-secret.yaml',
   'bridge.env',
+  'bridge.docker.env',
+  'bridge-values.yaml',
+  'bridge-secret.yaml',
   'register.md',
   'entra-app.json',
   'register-entra.sh',
@@ -91,13 +99,20 @@ export function droppedOf(answers, all, before, out) {
 export function outputFiles(answers, all, { out, force, unset, bridge }) {
   const { variables, secrets } = edgeSettings(answers, all);
   const spin = isSpin(answers);
+  const settings = bridgeSettings(answers, all, bridge, unset);
   return {
     'answers.json': encodeAnswers(answers),
     'secrets.json': `${JSON.stringify(secrets, undefined, 2)}\n`,
     ...(spin
-      ? { 'spin.env': spinEnv(variables, secrets, out), 'redis.acl': redisAcl(answers, all, force) }
+      ? {
+          'spin.env': spinEnv(variables, secrets, out),
+          'spin-hosted.sh': hostedScript({ ...variables, ...secrets }, out),
+          'redis.acl': redisAcl(answers, all, force),
+        }
       : { 'vars.toml': varsToml(answers, variables, out) }),
-    'bridge.env': bridgeEnv(bridgeSettings(answers, all, bridge, unset)),
+    'bridge.env': bridgeEnv(settings),
+    'bridge.docker.env': dockerEnv(settings),
+    ...kubernetesFiles(answers, { variables, secrets, settings }, out),
     ...registrationFiles(answers, out),
     ...githubKey(answers, out),
     'NEXT-STEPS.md': nextSteps(answers, out),
@@ -141,6 +156,7 @@ function varsToml(answers, variables, out) {
     ['', '[vars]', ...tomlLines(variables)],
     // A deployment keeps variables that are not named. An empty one is not set.
     tomlLines(Object.fromEntries(answers.dropped.variables.map((name) => [name, '']))),
+    limiterLines(variables),
   );
 }
 
@@ -153,7 +169,7 @@ function spinEnv(variables, secrets, out) {
       '',
       `  set -a; . ${out}/spin.env; set +a; spin up --listen 0.0.0.0:3000`,
       '',
-      "A hosted Spin takes them at the deployment, in lower case and without the prefix, by --variable name='value'.",
+      `A hosted Spin takes them at the deployment: sh ${out}/spin-hosted.sh aka`,
     ),
     ['', ...envLines(variables, prefix)],
     ['', ...envLines(secrets, prefix)],
@@ -175,9 +191,42 @@ function bridgeEnv(settings) {
   return lines(
     comment(
       "The kafka-bridge's environment. SECRET: it holds keys. For a systemd unit (EnvironmentFile), compose (env_file)",
-      "or a shell. Docker's --env-file takes quotes as parts of values: remove them there.",
+      "or a shell. Docker's --env-file takes quotes as parts of values: bridge.docker.env has none.",
     ),
     ['', ...envLines(settings)],
+  );
+}
+
+/** Lines without quotes, with nothing to expand. @param {Record<string, string>} settings */
+function dockerEnv(settings) {
+  return lines(
+    comment("The kafka-bridge's environment for docker run --env-file. SECRET: it holds keys."),
+    Object.entries(settings).map(([name, value]) => `${name}=${value}`),
+  );
+}
+
+/**
+ * Deploys with all variables. The plugins take them by flags alone (docs/platforms.md).
+ * @param {Record<string, string>} values @param {string} out
+ */
+function hostedScript(values, out) {
+  const flags = Object.keys(values).map((name) => `--variable "${name.toLowerCase()}=$SPIN_VARIABLE_${name}"`);
+  return lines(
+    ['#!/bin/sh'],
+    comment(
+      'Deploys the edge to a hosted Spin, with the variables of spin.env. Run it beside spin.toml, after `spin build`:',
+      '',
+      `  sh ${out}/spin-hosted.sh aka [FLAG]...     Akamai Functions`,
+      `  sh ${out}/spin-hosted.sh cloud [FLAG]...   Fermyon Cloud`,
+      '',
+      'FLAGs are further ones of `spin aka deploy` or `spin cloud deploy`. Both take variables by flags alone. So',
+      'while it runs, other users of this machine can read the secrets in the list of processes: run it where there',
+      'are none.',
+      'A host keeps variables of earlier deployments that are not named here.',
+    ),
+    ['set -eu', 'case ${1:-} in aka | cloud) ;; *) echo "usage: $0 aka|cloud [FLAG]..." >&2; exit 2 ;; esac'],
+    ['plugin=$1', 'shift', '. "$(dirname "$0")/spin.env"'],
+    [`exec spin "$plugin" deploy ${flags.join(' \\\n  ')} "$@"`],
   );
 }
 
