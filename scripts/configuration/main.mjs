@@ -110,7 +110,7 @@ function report(answers, all, out) {
   const { variables, secrets } = edgeSettings(answers, all);
   say('Variables of the edge');
   for (const [name, value] of Object.entries(variables)) say(`  ${name}=${value}`);
-  say(`Secrets of the edge, in ${out}/secrets.json alone\n  ${Object.keys(secrets).join(', ')}`);
+  say(`Secrets of the edge, in ${out}/secrets.json and not shown here\n  ${Object.keys(secrets).join(', ')}`);
   for (const provider of answers.providers) {
     say(`To be registered at ${provider.id}`);
     for (const { field, address } of addressesOf(answers, provider)) say(`  ${field}: ${address}`);

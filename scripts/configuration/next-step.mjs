@@ -69,7 +69,7 @@ ${commands.join('\n')}
 ${githubService(answers, out)}
 docs/deploy-${isSpin(answers) ? 'spin' : 'workers'}.md explains each step.
 
-Keep this folder where only operators can read it, or move its files into a store for secrets. \`secrets.json\` has the only
-copy of the keys that seal sessions. No file of it belongs into Git, a ticket or an image.
+Keep this folder where only operators can read it, or move its files into a store for secrets. \`secrets.json\` has
+the keys that seal sessions: nobody else has a copy. No file of it belongs into Git, a ticket or an image.
 `;
 }
