@@ -25,6 +25,9 @@ import { bridgeSettings, edgeSettings, isSpin, originOf, redisUser } from './set
 /** @typedef {import('./answer.mjs').Answers} Answers */
 /** @typedef {import('./secret.mjs').Secrets} Secrets */
 
+/** Spin reads variables of these names. */
+const SPIN_PREFIX = 'SPIN_VARIABLE_';
+
 /** Every file that a run may write. Those of the run before that this one does not need are removed. */
 const FILES = [
   'answers.json',
@@ -32,6 +35,7 @@ const FILES = [
   'vars.toml',
   'spin.env',
   'redis.acl',
+  'spin.docker.env',
   'spin-hosted.sh',
   'spinapp.yaml',
   'edge-secret.yaml',
@@ -106,12 +110,13 @@ export function outputFiles(answers, all, { out, force, unset, bridge }) {
     ...(spin
       ? {
           'spin.env': spinEnv(variables, secrets, out),
+          'spin.docker.env': dockerEnv('Variables of the edge', { ...variables, ...secrets }, SPIN_PREFIX),
           'spin-hosted.sh': hostedScript({ ...variables, ...secrets }, out),
           'redis.acl': redisAcl(answers, all, force),
         }
       : { 'vars.toml': varsToml(answers, variables, out) }),
     'bridge.env': bridgeEnv(settings),
-    'bridge.docker.env': dockerEnv(settings),
+    'bridge.docker.env': dockerEnv("The kafka-bridge's environment", settings),
     ...kubernetesFiles(answers, { variables, secrets, settings }, out),
     ...registrationFiles(answers, out),
     ...githubKey(answers, out),
@@ -162,7 +167,6 @@ function varsToml(answers, variables, out) {
 
 /** @param {Record<string, string>} variables @param {Record<string, string>} secrets @param {string} out */
 function spinEnv(variables, secrets, out) {
-  const prefix = 'SPIN_VARIABLE_';
   return lines(
     comment(
       'Variables of the Spin component. SECRET: it holds keys.',
@@ -171,8 +175,8 @@ function spinEnv(variables, secrets, out) {
       '',
       `A hosted Spin takes them at the deployment: sh ${out}/spin-hosted.sh aka`,
     ),
-    ['', ...envLines(variables, prefix)],
-    ['', ...envLines(secrets, prefix)],
+    ['', ...envLines(variables, SPIN_PREFIX)],
+    ['', ...envLines(secrets, SPIN_PREFIX)],
   );
 }
 
@@ -197,11 +201,14 @@ function bridgeEnv(settings) {
   );
 }
 
-/** Lines without quotes, with nothing to expand. @param {Record<string, string>} settings */
-function dockerEnv(settings) {
+/**
+ * Lines without quotes, with nothing to expand.
+ * @param {string} what @param {Record<string, string>} settings @param {string} [prefix] of the names
+ */
+function dockerEnv(what, settings, prefix = '') {
   return lines(
-    comment("The kafka-bridge's environment for docker run --env-file. SECRET: it holds keys."),
-    Object.entries(settings).map(([name, value]) => `${name}=${value}`),
+    comment(`${what} for docker run --env-file. SECRET: it holds keys.`),
+    Object.entries(settings).map(([name, value]) => `${prefix}${name}=${value}`),
   );
 }
 

@@ -94,14 +94,28 @@ for (const [runtime, flags] of /** @type {const} */ ([
 /** What the chart's template makes of values that are there. @param {Record<string, any>} values */
 function ofChart(values) {
   const template = readFileSync(join(CHART, 'templates/statefulset.yaml'), 'utf8');
-  const uses = template.matchAll(/- name: ([A-Z_]+)\n\s+value: \{\{ (?:required "[^"]*" )?\.Values\.([\w.]+)[ |]/g);
+  const ofValue = template.matchAll(/- name: ([A-Z_]+)\n\s+value: \{\{ (?:required "[^"]*" )?\.Values\.([\w.]+)[ |]/g);
+  const ofBlock = template.matchAll(/\{\{- with \.Values\.([\w.]+) \}\}\n\s+- name: ([A-Z_]+)\n\s+value: \{\{ \. \|/g);
+  const uses = [...ofValue, ...[...ofBlock].map(([all, path, name]) => [all, name, path])];
   return Object.fromEntries(
-    [...uses]
+    uses
       .map(([, name = '', path = '']) => [name, path.split('.').reduce((value, key) => value?.[key], values)])
       .filter(([, value]) => value !== undefined)
       .map(([name, value]) => [name, String(value)]),
   );
 }
+
+test("the bridge's chart gets Kafka's token endpoint", (context) => {
+  const at = folder(context);
+  at.run([
+    ...[...WORKERS, ...provider(at, 'entra'), '--kafka-security', 'SASL_SSL', '--kafka-mechanism', 'OAUTHBEARER'],
+    ...['--kafka-token-url', 'https://id.example.com/token', '--kafka-client-id', 'bridge', '--kafka-scope', 'kafka'],
+    ...['--kafka-client-secret-file', at.secretFile()],
+  ]);
+  const values = parse(at.read('bridge-values.yaml'));
+  const { stringData } = parse(at.read('bridge-secret.yaml'));
+  assert.deepEqual({ ...stringData, ...ofChart(values) }, { ...at.env('bridge.env') });
+});
 
 test('files on a machine are no settings of the chart', (context) => {
   const at = folder(context);
@@ -121,12 +135,14 @@ test('files on a machine are no settings of the chart', (context) => {
 
 test('Docker gets values as they are, without quotes', (context) => {
   const at = folder(context);
-  at.run([...everything(at, WORKERS), '--kafka-password-file', at.secretFile(PASSWORD)]);
-  const lines = at.read('bridge.docker.env').split('\n');
-  const values = lines
-    .filter((line) => line && !line.startsWith('#'))
-    .map((line) => /** @type {const} */ ([line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]));
-  assert.deepEqual(Object.fromEntries(values), at.env('bridge.env'));
+  at.run([...everything(at, SPIN), '--kafka-password-file', at.secretFile(PASSWORD)]);
+  for (const name of ['bridge', 'spin']) {
+    const lines = at.read(`${name}.docker.env`).split('\n');
+    const values = lines
+      .filter((line) => line && !line.startsWith('#'))
+      .map((line) => /** @type {const} */ ([line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]));
+    assert.deepEqual(Object.fromEntries(values), { ...at.env(`${name}.env`) });
+  }
 });
 
 test('a hosted Spin gets every variable, and the script shows no secret', (context) => {
@@ -161,7 +177,7 @@ test('Workers get no files for Spin', (context) => {
   const at = folder(context);
   at.run([...SPIN, ...provider(at, 'entra')]);
   at.run([...WORKERS, '--runtime', 'workers']);
-  for (const name of ['spinapp.yaml', 'edge-secret.yaml', 'spin-hosted.sh', 'spin.env'])
+  for (const name of ['spinapp.yaml', 'edge-secret.yaml', 'spin-hosted.sh', 'spin.env', 'spin.docker.env'])
     assert.ok(!at.files().includes(name), name);
   assert.ok(at.files().includes('bridge-values.yaml'));
 });
