@@ -11,7 +11,14 @@ import { PRESETS, presetOf } from './preset.mjs';
 import { Refusal } from './refusal.mjs';
 
 /** @typedef {Record<string, string | string[] | boolean>} Values */
-/** @typedef {{ preset: string, id: string, values: Values, secrets: Record<string, string> }} Provider */
+/**
+ * @typedef {object} Provider
+ * @property {string} preset
+ * @property {string} id
+ * @property {Values} values
+ * @property {Record<string, string>} secrets
+ * @property {string[]} [unset] flags of it whose answers this run takes back
+ */
 /**
  * Names that a Worker may still have from an earlier deployment, and no longer should.
  * @typedef {{ variables: string[], secrets: string[] }} Dropped
@@ -22,9 +29,10 @@ import { Refusal } from './refusal.mjs';
  * @property {Answers} answers of the flags alone
  * @property {string} out
  * @property {boolean} yes asks nothing
+ * @property {boolean} isBare whether no flag but --out is given
  * @property {boolean} force makes new keys
  * @property {string | undefined} without id of a provider that is left out from now on
- * @property {string[]} unset names of --set and --set-bridge that are left out from now on
+ * @property {string[]} unset flags, and keys of --set and --set-bridge, whose answers this run takes back
  * @property {string | undefined} rotate the key ring that takes its next step
  * @property {boolean} check
  * @property {string[]} files to check
@@ -60,7 +68,7 @@ export function readCommand(args) {
   for (const token of tokens) {
     if (token.kind !== 'option') continue;
     const { name, value = '' } = token;
-    if (name === 'unset') unset.push(value);
+    if (name === 'unset') takeBack(value, unset, provider);
     else if (name in MODES) modes[name] = MODES[/** @type {keyof typeof MODES} */ (name)] === 'boolean' ? true : value;
     else if (name === 'provider') answers.providers.push((provider = begin(value)));
     else if (name in FLAGS) take(answers, FLAGS[name], name, value);
@@ -86,6 +94,7 @@ export function readCommand(args) {
     answers,
     out: typeof modes.out === 'string' ? modes.out : DEFAULT_OUT,
     yes: modes.yes === true,
+    isBare: tokens.every((token) => token.kind === 'option' && token.name === 'out'),
     force: modes.force === true,
     check: modes.check === true,
     rotate,
@@ -116,6 +125,21 @@ const none = () => ({ values: {}, providers: [], secrets: {}, dropped: { variabl
 function begin(name) {
   if (!presetOf(name)) throw new Refusal(`--provider must be one of ${Object.keys(PRESETS).join(', ')}`);
   return { preset: name, id: name, values: {}, secrets: {} };
+}
+
+/**
+ * Flags are in lower case, keys of --set and --set-bridge in upper case.
+ * @param {string} name @param {string[]} unset @param {Provider | undefined} provider the one before it
+ */
+function takeBack(name, unset, provider) {
+  const isOfProvider = Object.hasOwn(PROVIDER_FLAGS, name);
+  const flag = isOfProvider ? PROVIDER_FLAGS[name] : Object.hasOwn(FLAGS, name) ? FLAGS[name] : undefined;
+  if (flag?.kind === 'secret') throw new Refusal(`--unset ${name}: a secret is only replaced, by --${name}`);
+  if (PAIRS.includes(name)) throw new Refusal(`--unset ${name}: name the KEY that it has set`);
+  if (name === 'id' || name === 'provider') throw new Refusal(`--unset ${name}: --without-provider forgets a provider`);
+  if (!isOfProvider) unset.push(name);
+  else if (!provider) throw new Refusal(`--unset ${name} must come after the --provider that it is for`);
+  else provider.unset = [...(provider.unset ?? []), name];
 }
 
 /**
@@ -173,21 +197,36 @@ export function merged(now, before, unset = []) {
       );
   }
   const isSet = (/** @type {string} */ name) =>
+    Object.hasOwn(before.values, name) ||
     PAIRS.some((flag) => list(before.values, flag).some((pair) => nameIn(pair) === name));
-  for (const name of unset) if (!isSet(name)) throw new Refusal(`--unset ${name}: no earlier run has set it`);
+  for (const name of unset) if (!isSet(name)) rejectUnset(name);
   const providers = before.providers.map((old) => {
     const changed = now.providers.find(({ id, preset }) => id === old.id && preset === old.preset);
-    return changed ? { ...changed, values: { ...old.values, ...changed.values } } : old;
+    if (!changed) return old;
+    const { unset: gone = [] } = changed;
+    for (const name of gone) if (!Object.hasOwn(old.values, name)) rejectUnset(name);
+    return { ...changed, values: { ...without(old.values, gone), ...changed.values } };
   });
   const isNew = (/** @type {Provider} */ it) =>
     !before.providers.some(({ id, preset }) => id === it.id && preset === it.preset);
+  for (const { unset: [name] = [] } of now.providers.filter(isNew)) if (name) rejectUnset(name);
   return {
-    values: { ...before.values, ...now.values, ...pairs(now.values, before.values, unset) },
+    values: { ...without(before.values, unset), ...now.values, ...pairs(now.values, before.values, unset) },
     dropped: before.dropped,
     providers: [...providers, ...now.providers.filter(isNew)],
     secrets: now.secrets,
   };
 }
+
+/** @param {string} name @returns {never} */
+function rejectUnset(name) {
+  throw new Refusal(
+    `--unset ${name}: no earlier run has set it; it takes a KEY of --set, or a flag's name such as cross-site`,
+  );
+}
+
+/** @param {Values} values @param {string[]} names */
+const without = (values, names) => Object.fromEntries(Object.entries(values).filter(([name]) => !names.includes(name)));
 
 /** The flags whose lists are merged by key. */
 const PAIRS = Object.freeze(['set', 'set-bridge']);

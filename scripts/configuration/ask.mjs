@@ -3,10 +3,11 @@
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 
-import { checkIssuer, isOn, list, take, text } from './answer.mjs';
+import { checkIssuer, list, take, text } from './answer.mjs';
 import { FLAGS, PROVIDER_FLAGS } from './flag.mjs';
 import { PRESETS, presetOf } from './preset.mjs';
 import { Refusal } from './refusal.mjs';
+import { hasCredential } from './secret.mjs';
 
 /** @typedef {import('./answer.mjs').Answers} Answers */
 /** @typedef {import('./answer.mjs').Provider} Provider */
@@ -26,6 +27,30 @@ export function missing({ values, providers }) {
   ];
 }
 
+/**
+ * What a deployment still lacks but a run does not need, as users write it.
+ * @param {Answers} answers @param {import('./secret.mjs').Secrets} kept secrets of earlier runs
+ */
+export function pending({ values, providers, secrets }, kept) {
+  const kafka = kafkaSecret(values);
+  return [
+    ...providers.flatMap(({ preset, id, values: of, secrets: own }) => {
+      if (!text(of, 'client-id')) return [`--client-id (of --provider ${id})`];
+      const isGiven = Object.keys(own).length > 0 || hasCredential(kept, preset, id);
+      return isGiven ? [] : [`--client-secret-file (of --provider ${id})`];
+    }),
+    ...(kafka && !secrets[kafka.answer] && !kept[kafka.setting] ? [`--${kafka.answer}-file`] : []),
+  ];
+}
+
+/** The secret for Kafka that the answers call for. @param {import('./answer.mjs').Values} values */
+export function kafkaSecret(values) {
+  if (!usesSasl(values)) return undefined;
+  return values['kafka-mechanism'] === 'OAUTHBEARER'
+    ? { answer: 'kafka-client-secret', setting: 'KAFKA_SASL_CLIENT_SECRET' }
+    : { answer: 'kafka-password', setting: 'KAFKA_SASL_PASSWORD' };
+}
+
 /** @param {Provider} provider */
 function missingOf({ preset, id, values }) {
   const { issuerLike, kind } = presetOf(preset) ?? {};
@@ -41,31 +66,39 @@ function missingOf({ preset, id, values }) {
 export const usesSasl = (values) => (text(values, 'kafka-security') ?? '').startsWith('SASL');
 
 /**
- * Completes the answers.
- * @param {Answers} answers @param {NodeJS.ReadStream} input @param {NodeJS.WriteStream} output
+ * Completes the answers: asks everything that has none, or what is pending alone if nothing else is missing.
+ * @param {Answers} answers @param {import('./secret.mjs').Secrets} kept secrets of earlier runs
+ * @param {NodeJS.ReadStream} input @param {NodeJS.WriteStream} output
  */
-export async function ask(answers, input, output) {
+export async function ask(answers, kept, input, output) {
   const terminal = new Terminal(input, output);
   try {
     const { values } = answers;
+    if (!missing(answers).length) {
+      for (const provider of answers.providers) await askForProvider(terminal, provider, kept);
+      const kafka = kafkaSecret(values);
+      if (kafka && !kept[kafka.setting]) await askFor(terminal, answers, `${kafka.answer}-file`);
+      return;
+    }
     for (const name of ['runtime', 'domain', 'host-page']) await askFor(terminal, answers, name);
-    if (!isOn(values, 'cross-site') && otherSites(values).length) {
+    if (values['cross-site'] === undefined && otherSites(values).length) {
       const answer = await terminal.line(
         `Are ${otherSites(values).join(', ')} on another site than ${text(values, 'domain')}? (yes or no) [yes] `,
       );
-      if (!/^no?$/i.test(answer)) values['cross-site'] = true;
+      values['cross-site'] = !/^no?$/i.test(answer);
     }
     await askFor(terminal, answers, 'bridge-url');
-    for (const provider of answers.providers) await askForProvider(terminal, provider);
-    while (await askForNextProvider(terminal, answers));
+    for (const provider of answers.providers) await askForProvider(terminal, provider, kept);
+    while (await askForNextProvider(terminal, answers, kept));
     if (values.runtime === 'spin') await askFor(terminal, answers, 'redis-address');
     for (const name of ['kafka-brokers', 'kafka-security']) await askFor(terminal, answers, name);
     if (usesSasl(values)) {
       await askFor(terminal, answers, 'kafka-mechanism');
       const client = ['kafka-token-url', 'kafka-client-id', 'kafka-client-secret-file'];
       const byToken = values['kafka-mechanism'] === 'OAUTHBEARER';
+      const { setting = '' } = kafkaSecret(values) ?? {};
       for (const name of byToken ? client : ['kafka-user', 'kafka-password-file'])
-        await askFor(terminal, answers, name);
+        if (!name.endsWith('-file') || !kept[setting]) await askFor(terminal, answers, name);
     }
   } finally {
     terminal.close();
@@ -89,7 +122,7 @@ async function askFor(terminal, answers, name) {
   if (!flag?.ask || answers.values[name] !== undefined) return;
   if (flag.kind === 'secret') {
     const key = name.replace(/-file$/, '');
-    answers.secrets[key] ??= await terminal.secret(`${flag.ask} (not shown; empty: later, by --${name}): `);
+    answers.secrets[key] ??= await terminal.secret(`${flag.ask} (not shown; empty: later): `);
     if (!answers.secrets[key]) delete answers.secrets[key];
     return;
   }
@@ -104,8 +137,8 @@ async function askFor(terminal, answers, name) {
   }
 }
 
-/** @param {Terminal} terminal @param {Answers} answers */
-async function askForNextProvider(terminal, answers) {
+/** @param {Terminal} terminal @param {Answers} answers @param {import('./secret.mjs').Secrets} kept */
+async function askForNextProvider(terminal, answers, kept) {
   const names = Object.keys(PRESETS).join(', ');
   const none = answers.providers.length ? '; empty: no more' : '';
   for (;;) {
@@ -116,20 +149,21 @@ async function askForNextProvider(terminal, answers) {
     else if (presetOf(name)) {
       /** @type {Provider} */
       const provider = { preset: name, id: name, values: {}, secrets: {} };
-      await askForProvider(terminal, provider);
+      await askForProvider(terminal, provider, kept);
       answers.providers.push(provider);
       return true;
     } else terminal.say(`'${name}' is none of these`);
   }
 }
 
-/** @param {Terminal} terminal @param {Provider} provider */
-async function askForProvider(terminal, provider) {
-  const { values, secrets, preset } = provider;
+/** @param {Terminal} terminal @param {Provider} provider @param {import('./secret.mjs').Secrets} kept */
+async function askForProvider(terminal, provider, kept) {
+  const { values, secrets, preset, id } = provider;
   const { title, issuerLike } = presetOf(preset) ?? {};
+  const of = id === preset ? title : `${title} (${id})`;
   const one = async (/** @type {string} */ name, /** @type {string} */ question, optional = false) => {
     while (values[name] === undefined) {
-      const answer = await terminal.line(`${title}: ${question}: `);
+      const answer = await terminal.line(`${of}: ${question}: `, optional);
       if (!answer && optional) return;
       terminal.accepts(() => {
         take(provider, PROVIDER_FLAGS[name], name, answer, `'${answer}'`);
@@ -139,7 +173,7 @@ async function askForProvider(terminal, provider) {
   };
   const several = async (/** @type {string} */ name, /** @type {string} */ question) => {
     while (!list(values, name).length) {
-      const parts = (await terminal.line(`${title}: ${question}: `)).split(/[\s,]+/).filter(Boolean);
+      const parts = (await terminal.line(`${of}: ${question}: `)).split(/[\s,]+/).filter(Boolean);
       const use = (/** @type {string} */ part) => take(provider, PROVIDER_FLAGS[name], name, part, `'${part}'`);
       if (!parts.every((part) => terminal.accepts(() => use(part)))) delete values[name];
     }
@@ -150,9 +184,8 @@ async function askForProvider(terminal, provider) {
   if (preset === 'entra') await one('tenant', "the tenant's id");
   if (/^[a-z]+$/.test(text(values, 'tenant') ?? ''))
     await several('allowed-tenant', 'ids of the tenants whose users may sign in');
-  secrets['client-secret'] ??= await terminal.secret(
-    `${title}: client secret (not shown; empty: as before, or later by --client-secret-file): `,
-  );
+  if (Object.keys(secrets).length || hasCredential(kept, preset, id)) return;
+  secrets['client-secret'] = await terminal.secret(`${of}: client secret (not shown; empty: later): `);
   if (!secrets['client-secret']) delete secrets['client-secret'];
 }
 
@@ -178,12 +211,13 @@ class Terminal {
     });
   }
 
-  /** @param {string} question */
-  async line(question) {
+  /** @param {string} question @param {boolean} [optional] whether the end of the answers leaves it open */
+  async line(question, optional = false) {
     // As its prompt, so that it stays while the line is edited.
     this.reader.setPrompt(question);
     this.reader.prompt();
     const { value, done } = await this.lines.next();
+    if (done && optional) return '';
     if (done) throw new Refusal('the answers ended before the last question; see --help for the flags');
     return value.trim();
   }
@@ -193,7 +227,7 @@ class Terminal {
     this.output.write(question);
     this.#hidden = true;
     try {
-      return await this.line('');
+      return await this.line('', true);
     } finally {
       this.#hidden = false;
       this.output.write('\n');

@@ -35,7 +35,7 @@ export const BRIDGE_WRITTEN = Object.freeze([
   'KAFKA_SASL_CLIENT_SECRET',
   'KAFKA_SASL_SCOPE',
 ]);
-/** The bridge's other settings that hold no secret: those that --set-bridge takes. */
+/** The bridge's other settings: those that --set-bridge takes. Of a private key it takes the path only. */
 export const BRIDGE_KEYS = Object.freeze([
   'BRIDGE_LISTEN',
   'BRIDGE_ADMIN_LISTEN',
@@ -46,6 +46,7 @@ export const BRIDGE_KEYS = Object.freeze([
   'KAFKA_CLIENT',
   'KAFKA_GROUP_ID',
   'KAFKA_SSL_CERTIFICATE',
+  'KAFKA_SSL_KEY',
   'SSL_CERT_FILE',
   'OTEL_EXPORTER_OTLP_ENDPOINT',
   'RUST_LOG',
@@ -57,6 +58,8 @@ export const nameIn = (pair) => pair.slice(0, pair.indexOf('='));
 export const valueIn = (pair) => pair.slice(pair.indexOf('=') + 1);
 
 const PAIR = /^[A-Z][A-Z0-9_]*=[^\p{C}]+$/u;
+const EMPTY = /^[A-Z][A-Z0-9_]*=$/;
+const PATH = /^(\/[\w.@+-]+)+$/;
 
 /** What is wrong with the pair of --set. The value is never a part of it. @param {string} pair */
 export const edgeProblem = (pair) => problemOf(pair, EDGE_KEYS, 'edge', '--set-bridge');
@@ -65,8 +68,12 @@ export const bridgeProblem = (pair) => problemOf(pair, BRIDGE_KEYS, 'bridge', '-
 
 /** @param {string} pair @param {readonly string[]} keys @param {string} side @param {string} other */
 function problemOf(pair, keys, side, other) {
+  if (EMPTY.test(pair)) return `${nameIn(pair)} has no value; --unset ${nameIn(pair)} takes back one of an earlier run`;
   if (!PAIR.test(pair)) return 'must be KEY=VALUE in one line, with a key of docs/configuration.md';
   const name = nameIn(pair);
+  // The other names of files may be PEM, too, which is public.
+  if (side === 'bridge' && name === 'KAFKA_SSL_KEY' && !PATH.test(valueIn(pair)))
+    return `${name}: here it must be the path of a file on the bridge's machine, from / on; the key itself is a secret`;
   if (keys.includes(name)) return undefined;
   if (EDGE_SECRETS.includes(name) || /_(PASSWORD|SECRETS?|KEYS?)$|^BRIDGE_REDIS_URL$/.test(name))
     return `${name}: that is a secret, and flags can be seen by others`;

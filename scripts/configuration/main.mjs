@@ -4,10 +4,10 @@
 // - flag, answer, ask: what the user decides        - preset: what providers need
 // - secret: keys, made or kept                      - setting: settings of edge and bridge
 // - key: names of settings                          - check: whether edge and bridge would take them
-// - format, output, register, next-step: the files
+// - format, output, limiter, kubernetes, register, next-step: the files
 
-import { decodeAnswers, isOn, list, merged, readCommand, text } from './answer.mjs';
-import { ask, missing, otherSites, usesSasl } from './ask.mjs';
+import { decodeAnswers, list, merged, readCommand, text } from './answer.mjs';
+import { ask, kafkaSecret, missing, otherSites, pending, usesSasl } from './ask.mjs';
 import { check } from './check.mjs';
 import { FLAGS } from './flag.mjs';
 import { nameIn } from './key.mjs';
@@ -36,7 +36,7 @@ try {
 }
 
 /** @param {Command} command */
-async function configure({ answers: given, out, yes, force, rotate, without, unset }) {
+async function configure({ answers: given, out, yes, isBare, force, rotate, without, unset }) {
   rejectForeign(out);
   for (const { secrets, values } of given.providers)
     if (secrets['github-app']) {
@@ -52,12 +52,7 @@ async function configure({ answers: given, out, yes, force, rotate, without, uns
   answers.providers = answers.providers.filter(({ id }) => id !== without);
   if (answers.values.runtime === undefined && (yes || !missing(answers).length)) answers.values.runtime = 'workers';
   rejectOthers(given, text(answers.values, 'runtime'));
-  if (missing(answers).length) {
-    if (yes) throw new Refusal(`--yes needs ${missing(answers).join(', ')}`);
-    await ask(answers, process.stdin, process.stderr);
-  }
-  if (missing(answers).length) throw new Refusal(`not given: ${missing(answers).join(', ')}`);
-  rejectIneffective(given, answers.values);
+  if (yes && missing(answers).length) throw new Refusal(`--yes needs ${missing(answers).join(', ')}`);
 
   const kept = readOutput(out, 'secrets.json');
   if (before !== undefined && kept === undefined && !force)
@@ -68,6 +63,12 @@ async function configure({ answers: given, out, yes, force, rotate, without, uns
   if (rotate && kept === undefined) throw new Refusal(`--rotate: there are no keys in ${out} yet`);
   const bridge = readOutput(out, 'bridge.env');
   const earlier = readSecrets(kept, bridge, out);
+  if (!yes && (missing(answers).length || pending(answers, earlier).length))
+    await ask(answers, earlier, process.stdin, process.stderr);
+  else if (isBare) warn('nothing is left to ask; flags change an answer, and --unset takes one back, see --help');
+  if (missing(answers).length) throw new Refusal(`not given: ${missing(answers).join(', ')}`);
+  rejectIneffective(given, answers.values);
+
   const secrets = secretsOf(answers, earlier, { force, rotate, without, unset });
   answers.dropped = droppedOf(answers, secrets, old, out);
   write(outputFiles(answers, secrets, { out, force, unset, bridge: bridgeLines(bridge) }), out);
@@ -109,7 +110,7 @@ function report(answers, all, out) {
   const { variables, secrets } = edgeSettings(answers, all);
   say('Variables of the edge');
   for (const [name, value] of Object.entries(variables)) say(`  ${name}=${value}`);
-  say(`Secrets of the edge, in ${out}/secrets.json alone\n  ${Object.keys(secrets).join(', ')}`);
+  say(`Secrets of the edge, in ${out}/secrets.json and not shown here\n  ${Object.keys(secrets).join(', ')}`);
   for (const provider of answers.providers) {
     say(`To be registered at ${provider.id}`);
     for (const { field, address } of addressesOf(answers, provider)) say(`  ${field}: ${address}`);
@@ -125,10 +126,9 @@ function report(answers, all, out) {
   for (const { id, preset } of registered(answers))
     if (!hasCredential(all, preset, id))
       warn(`${id} lacks its client secret: --provider ${preset} … --client-secret-file FILE`);
-  const kafka = answers.values['kafka-mechanism'] === 'OAUTHBEARER' ? 'client-secret' : 'password';
-  if (usesSasl(answers.values) && !all[`KAFKA_SASL_${kafka.toUpperCase().replace('-', '_')}`])
-    warn(`the bridge lacks its secret for Kafka: --kafka-${kafka}-file FILE`);
-  if (!isOn(answers.values, 'cross-site'))
+  const kafka = kafkaSecret(answers.values);
+  if (kafka && !all[kafka.setting]) warn(`the bridge lacks its secret for Kafka: --${kafka.answer}-file FILE`);
+  if (answers.values['cross-site'] === undefined)
     for (const page of otherSites(answers.values))
       warn(`${page} may be on another site than the edge: then the widget works there with --cross-site only`);
 }

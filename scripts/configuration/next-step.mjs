@@ -33,12 +33,15 @@ export function nextSteps(answers, out) {
   const check = `./scripts/configure --check${outFlag(out)}`;
   const deploy = isSpin(answers)
     ? [
-        `Make Redis's user: \`redis-cli -u ADDRESS_OF_AN_ADMIN <${out}/redis.acl\`. docs/deploy-spin.md has other settings.`,
+        `Make Redis's user: \`redis-cli -u ADDRESS_OF_AN_ADMIN <${out}/redis.acl\`. It must answer OK twice. Before that, Redis needs the settings of docs/deploy-spin.md: without \`aclfile\` the user is gone after a restart.`,
         'Deploy the edge:',
         '',
         '        spin build',
         `        set -a; . ${out}/spin.env; set +a`,
         '        spin up --listen 0.0.0.0:3000',
+        '',
+        `    On a hosted Spin, in place of \`spin up\`: \`sh ${out}/spin-hosted.sh aka\` or \`… cloud\`. On SpinKube:`,
+        `    \`${out}/spinapp.yaml\`, which begins with the commands.`,
       ]
     : [
         'Deploy the edge:',
@@ -50,9 +53,10 @@ export function nextSteps(answers, out) {
       ];
   const steps = [
     `Register the addresses of \`${out}/register.md\` at the identity providers.`,
-    'If a client id or secret is still missing, run `./scripts/configure` again with it. Keys stay as they are.',
+    `If a client id or secret is still missing, run \`./scripts/configure${outFlag(out)}\` again: it asks for it. Keys stay as they are.`,
     `Check: \`${check}\``,
-    `Run the bridge with \`${out}/bridge.env\` where it reaches Kafka, behind TLS at ${answers.values['bridge-url']}.`,
+    `Run the bridge with \`${out}/bridge.env\` where it reaches Kafka, behind TLS at ${answers.values['bridge-url']}. ` +
+      `On Kubernetes: \`${out}/bridge-values.yaml\`, which begins with the commands.`,
   ];
   const numbered = [...steps, ...deploy.slice(0, isSpin(answers) ? 2 : 1)].map(
     (step, index) => `${index + 1}. ${step}`,
@@ -65,7 +69,7 @@ ${commands.join('\n')}
 ${githubService(answers, out)}
 docs/deploy-${isSpin(answers) ? 'spin' : 'workers'}.md explains each step.
 
-Keep this folder where only operators can read it, or move its files into a store for secrets. \`secrets.json\` has the only
-copy of the keys that seal sessions. No file of it belongs into Git, a ticket or an image.
+Keep this folder where only operators can read it, or move its files into a store for secrets. \`secrets.json\` has
+the keys that seal sessions: nobody else has a copy. No file of it belongs into Git, a ticket or an image.
 `;
 }

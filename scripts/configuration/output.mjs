@@ -15,6 +15,8 @@ import { join } from 'node:path';
 import { encodeAnswers } from './answer.mjs';
 import { comment, envLines, tomlLines } from './format.mjs';
 import { EDGE_KEYS, EDGE_SECRETS } from './key.mjs';
+import { kubernetesFiles } from './kubernetes.mjs';
+import { limiterLines } from './limiter.mjs';
 import { manifestCommand, nextSteps } from './next-step.mjs';
 import { Refusal } from './refusal.mjs';
 import { registrationFiles } from './register.mjs';
@@ -23,6 +25,9 @@ import { bridgeSettings, edgeSettings, isSpin, originOf, redisUser } from './set
 /** @typedef {import('./answer.mjs').Answers} Answers */
 /** @typedef {import('./secret.mjs').Secrets} Secrets */
 
+/** Spin reads variables of these names. */
+const SPIN_PREFIX = 'SPIN_VARIABLE_';
+
 /** Every file that a run may write. Those of the run before that this one does not need are removed. */
 const FILES = [
   'answers.json',
@@ -30,7 +35,14 @@ const FILES = [
   'vars.toml',
   'spin.env',
   'redis.acl',
+  'spin.docker.env',
+  'spin-hosted.sh',
+  'spinapp.yaml',
+  'edge-secret.yaml',
   'bridge.env',
+  'bridge.docker.env',
+  'bridge-values.yaml',
+  'bridge-secret.yaml',
   'register.md',
   'entra-app.json',
   'register-entra.sh',
@@ -91,13 +103,21 @@ export function droppedOf(answers, all, before, out) {
 export function outputFiles(answers, all, { out, force, unset, bridge }) {
   const { variables, secrets } = edgeSettings(answers, all);
   const spin = isSpin(answers);
+  const settings = bridgeSettings(answers, all, bridge, unset);
   return {
     'answers.json': encodeAnswers(answers),
     'secrets.json': `${JSON.stringify(secrets, undefined, 2)}\n`,
     ...(spin
-      ? { 'spin.env': spinEnv(variables, secrets, out), 'redis.acl': redisAcl(answers, all, force) }
+      ? {
+          'spin.env': spinEnv(variables, secrets, out),
+          'spin.docker.env': dockerEnv('Variables of the edge', { ...variables, ...secrets }, SPIN_PREFIX),
+          'spin-hosted.sh': hostedScript({ ...variables, ...secrets }, out),
+          'redis.acl': redisAcl(answers, all, force),
+        }
       : { 'vars.toml': varsToml(answers, variables, out) }),
-    'bridge.env': bridgeEnv(bridgeSettings(answers, all, bridge, unset)),
+    'bridge.env': bridgeEnv(settings),
+    'bridge.docker.env': dockerEnv("The kafka-bridge's environment", settings),
+    ...kubernetesFiles(answers, { variables, secrets, settings }, out),
     ...registrationFiles(answers, out),
     ...githubKey(answers, out),
     'NEXT-STEPS.md': nextSteps(answers, out),
@@ -141,22 +161,22 @@ function varsToml(answers, variables, out) {
     ['', '[vars]', ...tomlLines(variables)],
     // A deployment keeps variables that are not named. An empty one is not set.
     tomlLines(Object.fromEntries(answers.dropped.variables.map((name) => [name, '']))),
+    limiterLines(variables),
   );
 }
 
 /** @param {Record<string, string>} variables @param {Record<string, string>} secrets @param {string} out */
 function spinEnv(variables, secrets, out) {
-  const prefix = 'SPIN_VARIABLE_';
   return lines(
     comment(
       'Variables of the Spin component. SECRET: it holds keys.',
       '',
       `  set -a; . ${out}/spin.env; set +a; spin up --listen 0.0.0.0:3000`,
       '',
-      "A hosted Spin takes them at the deployment, in lower case and without the prefix, by --variable name='value'.",
+      `A hosted Spin takes them at the deployment: sh ${out}/spin-hosted.sh aka`,
     ),
-    ['', ...envLines(variables, prefix)],
-    ['', ...envLines(secrets, prefix)],
+    ['', ...envLines(variables, SPIN_PREFIX)],
+    ['', ...envLines(secrets, SPIN_PREFIX)],
   );
 }
 
@@ -165,6 +185,8 @@ function redisAcl(answers, all, force) {
   // No comment: redis-cli reads it as it is.
   return lines([
     `ACL SETUSER ${redisUser(answers)} on ${force ? 'resetpass ' : ''}>${all.REDIS_PASSWORD} ~causeway:* &causeway:* +@read +@write +@pubsub +@scripting +@connection +time -@dangerous`,
+    // A user that is not saved is gone after a restart.
+    'ACL SAVE',
   ]);
 }
 
@@ -173,9 +195,45 @@ function bridgeEnv(settings) {
   return lines(
     comment(
       "The kafka-bridge's environment. SECRET: it holds keys. For a systemd unit (EnvironmentFile), compose (env_file)",
-      "or a shell. Docker's --env-file takes quotes as parts of values: remove them there.",
+      "or a shell. Docker's --env-file takes quotes as parts of values: bridge.docker.env has none.",
     ),
     ['', ...envLines(settings)],
+  );
+}
+
+/**
+ * Lines without quotes, with nothing to expand.
+ * @param {string} what @param {Record<string, string>} settings @param {string} [prefix] of the names
+ */
+function dockerEnv(what, settings, prefix = '') {
+  return lines(
+    comment(`${what} for docker run --env-file. SECRET: it holds keys.`),
+    Object.entries(settings).map(([name, value]) => `${prefix}${name}=${value}`),
+  );
+}
+
+/**
+ * Deploys with all variables. The plugins take them by flags alone (docs/platforms.md).
+ * @param {Record<string, string>} values @param {string} out
+ */
+function hostedScript(values, out) {
+  const flags = Object.keys(values).map((name) => `--variable "${name.toLowerCase()}=$SPIN_VARIABLE_${name}"`);
+  return lines(
+    ['#!/bin/sh'],
+    comment(
+      'Deploys the edge to a hosted Spin, with the variables of spin.env. Run it beside spin.toml, after `spin build`:',
+      '',
+      `  sh ${out}/spin-hosted.sh aka [FLAG]...     Akamai Functions`,
+      `  sh ${out}/spin-hosted.sh cloud [FLAG]...   Fermyon Cloud`,
+      '',
+      'FLAGs are further ones of `spin aka deploy` or `spin cloud deploy`. Both take variables by flags alone. So',
+      'while it runs, other users of this machine can read the secrets in the list of processes: run it where there',
+      'are none.',
+      'A host keeps variables of earlier deployments that are not named here.',
+    ),
+    ['set -eu', 'case ${1:-} in aka | cloud) ;; *) echo "usage: $0 aka|cloud [FLAG]..." >&2; exit 2 ;; esac'],
+    ['plugin=$1', 'shift', '. "$(dirname "$0")/spin.env"'],
+    [`exec spin "$plugin" deploy ${flags.join(' \\\n  ')} "$@"`],
   );
 }
 

@@ -163,7 +163,7 @@ export function bridgeSettings(answers, all, before = {}, unset = []) {
     BRIDGE_KEYS: all.BRIDGE_KEYS,
     BRIDGE_EDGE_URL: isSpin(answers) ? undefined : originOf(answers),
     BRIDGE_REDIS_URL: isSpin(answers) ? redisUrl(answers, all) : undefined,
-    BRIDGE_CHANNELS: bridgeChannels(answers, before.BRIDGE_CHANNELS),
+    BRIDGE_CHANNELS: bridgeChannels(answers, before.BRIDGE_CHANNELS, unset.includes('channel')),
     KAFKA_BROKERS: text(values, 'kafka-brokers'),
     KAFKA_SECURITY_PROTOCOL: text(values, 'kafka-security'),
     // A certificate of an earlier run may be left over.
@@ -184,9 +184,12 @@ export function bridgeSettings(answers, all, before = {}, unset = []) {
   });
 }
 
-/** The channels of the answers, each as it was before. @param {Answers} answers @param {string | undefined} before */
-function bridgeChannels(answers, before) {
-  if (!list(answers.values, 'channel').length) return before;
+/**
+ * The channels of the answers, each as it was before. Without an answer an operator may have added them.
+ * @param {Answers} answers @param {string | undefined} before @param {boolean} isTakenBack
+ */
+function bridgeChannels(answers, before, isTakenBack) {
+  if (!list(answers.values, 'channel').length && !isTakenBack) return before;
   /** @type {{ name?: unknown }[]} */
   let old;
   try {

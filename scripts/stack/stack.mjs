@@ -39,6 +39,7 @@ export class Stack {
    * @param {boolean} [options.quietEdge] the edge does not log each request
    * @param {boolean} [options.bareEdge] on Workers, the edge runs on workerd without wrangler
    * @param {number} [options.inspectorPort] where a profiler of the bare edge connects
+   * @param {boolean} [options.profiledEdge] a profiler finds the names of the edge's functions, on Spin
    * @param {readonly string[]} [options.otherClients] redirect URIs of other programs that users sign in to
    * @param {readonly import('./part/emulators.mjs').User[]} [options.users] who can sign in
    * @param {Record<string, string>} [options.bridgeVariables] added to the stack's own
@@ -56,6 +57,7 @@ export class Stack {
     quietEdge = false,
     bareEdge = false,
     inspectorPort,
+    profiledEdge = false,
     otherClients = [],
     users,
   }) {
@@ -87,6 +89,7 @@ export class Stack {
         quiet: quietEdge,
         bare: bareEdge,
         inspectorPort,
+        profiled: profiledEdge,
       }),
       bridge: bridgePart({ ...common, variables: bridgeVariables }),
       assistant: assistantPart(common),

@@ -81,6 +81,7 @@ function keepsTheContract(language) {
     const strange = {
       message: [null, 'text', { text: 5 }],
       form: [5, {}, { submission: { data: { name: [] } } }],
+      delete: [null, {}, { id: 5 }],
       other: [{}],
     };
     const written = Object.entries(strange).flatMap(([type, values]) =>
@@ -107,6 +108,16 @@ function keepsTheContract(language) {
     assert.ok(form.components.some((/** @type {{ key: string }} */ { key }) => key === 'name'));
     const answer = await say('form', { form: `${id}.form`, submission: { data: { name: 'Zoë 🦊' } } });
     assert.equal((await hears(`${answer.id}.answer`))?.data.text, 'Thank you, Zoë 🦊.');
+  });
+
+  test('it deletes what a user asks it to', async () => {
+    const said = await say('message', { text: 'Forget this' });
+    await hears(`${said.id}.answer`);
+    const { id } = await say('delete', { id: said.id });
+    const ofBackend = (/** @type {any} */ event) => event.type === 'delete' && !event.echo;
+    await stream.until('the deletion arrives', () => stream.events.some(ofBackend), ANSWER_MS);
+    const deletion = stream.events.find(ofBackend);
+    assert.deepEqual([deletion?.id, deletion?.data], [`${id}.deletion`, { id: said.id }]);
   });
 
   test('its records are signed, and without a signature they would not be delivered', async () => {

@@ -1,6 +1,6 @@
-// Profiles the edge on workerd under load: scripts/profile.
+// Profiles a program of the product under load: scripts/profile.
 
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { ROOT } from '../../scripts/stack/path.mjs';
@@ -10,7 +10,9 @@ import { hearers } from './contestant/hearer.mjs';
 import { startUpstream } from './contestant/peer.mjs';
 import { loginsOf, profiles, signInListeners } from './contestant/user.mjs';
 import { Listener } from './measure/listener.mjs';
+import { perfIsInstalled, sampled } from './measure/perf.mjs';
 import { wrk } from './measure/wrk.mjs';
+import { add, asText, call, flameGraph, folded } from './report/flame.mjs';
 import { Scope } from './scope.mjs';
 
 /** @typedef {{ functionName: string }} Frame */
@@ -20,30 +22,62 @@ import { Scope } from './scope.mjs';
 const WARM_UP_SECONDS = 5;
 const SECONDS = 10;
 const INTERVAL_MICROSECONDS = 200;
-/** What is not printed, in per cent. */
-const LEAST_PERCENT = 1;
 /** @type {Record<string, string>} */
 const PATHS = { healthz: '/healthz', session: '/auth/session', proxy: '/bff/bench/bytes/1024' };
 
 /** Who hears. */
 const USERS = 40;
 
-const [route = 'session', perSecond = '500'] = process.argv.slice(2);
+const [program = 'workers', route = 'session', perSecond = '500'] = process.argv.slice(2);
 const folder = join(ROOT, 'target/profile');
 mkdirSync(folder, { recursive: true });
 const log = (/** @type {string} */ text) => void process.stderr.write(`profile: ${text}\n`);
+if (program !== 'workers' && !(await perfIsInstalled())) {
+  log('no perf. What to do: install it (Debian: linux-perf)');
+  process.exit(1);
+}
 const scope = new Scope(folder, log);
 try {
   const { edge: inspectorPort } = await freePorts();
   const logins = loginsOf(USERS);
-  const stack = await scope.stack('workers', {
-    inspectorPort,
+  const stack = await scope.stack(program === 'workers' ? 'workers' : 'spin', {
+    ...(program === 'workers' && { inspectorPort }),
+    ...(program === 'spin' && { profiledEdge: true }),
     ...(route === 'healthz' && { only: ['edge'] }),
     ...(route === 'proxy' && { variables: await withUpstream() }),
     ...(route === 'hear' && { users: profiles(logins), only: ['kafka', 'redis', 'emulators', 'edge', 'bridge'] }),
   });
   const load = await (route === 'hear' ? hearing(stack, logins) : requests(stack));
   await load(WARM_UP_SECONDS);
+  const calls = await (program === 'workers'
+    ? ofV8(inspectorPort, load)
+    : ofProcess(stack.parts[program === 'bridge' ? 'bridge' : 'edge'].pid ?? 0, load));
+  const name = `${program}-${route}`;
+  writeFileSync(join(folder, `${name}.folded`), folded(calls));
+  writeFileSync(join(folder, `${name}.svg`), flameGraph(calls, `${program}, ${route}`));
+  log(`target/profile/${name}.svg`);
+  process.stdout.write(asText(calls));
+} finally {
+  await scope.end();
+}
+process.exit(0);
+
+/** @typedef {(seconds: number) => Promise<import('./measure/round.mjs').Sample>} Load */
+
+/** By perf. @param {number} pid @param {Load} load */
+async function ofProcess(pid, load) {
+  try {
+    const { calls, loaded } = await sampled(pid, folder, () => load(SECONDS));
+    log(`${JSON.stringify(loaded.figures)} while it was sampled`);
+    return calls;
+  } finally {
+    // Where the Spin host has written the names of what it compiled.
+    rmSync(`/tmp/perf-${pid}.map`, { force: true });
+  }
+}
+
+/** By the profiler of V8. @param {number} inspectorPort @param {Load} load */
+async function ofV8(inspectorPort, load) {
   const inspector = await connect(inspectorPort);
   await inspector('Profiler.enable');
   await inspector('Profiler.setSamplingInterval', { interval: INTERVAL_MICROSECONDS });
@@ -52,11 +86,8 @@ try {
   const { profile } = /** @type {{ profile: Profile }} */ (await inspector('Profiler.stop'));
   log(`${JSON.stringify(figures)} while it was sampled, which takes about half of the speed`);
   writeFileSync(join(folder, `${route}.cpuprofile`), JSON.stringify(profile));
-  process.stdout.write(tree(profile));
-} finally {
-  await scope.end();
+  return callsOf(profile);
 }
-process.exit(0);
 
 /** Requests without a pause. @param {import('../../scripts/stack/stack.mjs').Stack} stack */
 async function requests(stack) {
@@ -108,38 +139,23 @@ async function connect(port) {
     });
 }
 
-/** The functions that took most time, those that they called below them. @param {Profile} profile */
-function tree({ nodes, samples, timeDeltas }) {
-  const nodeOf = new Map(nodes.map((node) => [node.id, node]));
+/** The time that the program was busy, in microseconds. @param {Profile} profile */
+function callsOf({ nodes, samples, timeDeltas }) {
+  const byId = new Map(nodes.map((node) => [node.id, node]));
+  const callerOf = new Map(nodes.flatMap(({ id, children = [] }) => children.map((child) => [child, id])));
+  /** @type {(id: number | undefined) => string[]} */
+  const stackOf = (id) => {
+    const node = id === undefined ? undefined : byId.get(id);
+    if (!node || id === nodes[0]?.id) return [];
+    return [...stackOf(callerOf.get(node.id)), node.callFrame.functionName || '(a function of the runtime)'];
+  };
   /** @type {Map<number, number>} */
   const own = new Map();
   samples.forEach((id, n) => own.set(id, (own.get(id) ?? 0) + (timeDeltas[n] ?? 0)));
-  const isIdle = (/** @type {Node} */ { callFrame }) => callFrame.functionName === '(idle)';
-  const busy = nodes.filter((node) => !isIdle(node)).reduce((sum, { id }) => sum + (own.get(id) ?? 0), 0);
-  const childrenOf = (/** @type {Node} */ node) =>
-    (node.children ?? []).flatMap((id) => nodeOf.get(id) ?? []).filter((child) => !isIdle(child));
-  /** @type {Map<Node, number>} */
-  const times = new Map();
-  /** @type {(node: Node) => number} */
-  const add = (node) => {
-    const time = childrenOf(node).reduce((sum, child) => sum + add(child), own.get(node.id) ?? 0);
-    times.set(node, time);
-    return time;
-  };
-  nodes.slice(0, 1).forEach(add);
-  const whole = (/** @type {Node} */ node) => times.get(node) ?? 0;
-  const percent = (/** @type {number} */ time) => ((100 * time) / busy).toFixed(1);
-  /** @type {(node: Node, depth?: number) => string} */
-  const lines = (node, depth = 0) => {
-    const time = whole(node);
-    if ((100 * time) / busy < LEAST_PERCENT) return '';
-    const name = node.callFrame.functionName || '(a function of the runtime)';
-    const line = `${' '.repeat(depth)}${percent(time)} (own ${percent(own.get(node.id) ?? 0)}) ${name.slice(0, 110)}\n`;
-    const below = childrenOf(node)
-      .sort((one, other) => whole(other) - whole(one))
-      .map((child) => lines(child, depth + 1))
-      .join('');
-    return line + below;
-  };
-  return nodes[0] ? lines(nodes[0]) : '';
+  const root = call('all');
+  for (const [id, time] of own) {
+    const stack = stackOf(id);
+    if (!stack.includes('(idle)')) add(root, stack, time);
+  }
+  return root;
 }

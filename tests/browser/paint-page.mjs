@@ -1,5 +1,6 @@
-// The pages that paint.mjs measures: the demo host page with the widget, and the same page with Deep Chat in its place.
-// Scripts are compressed and cached for a year, as from a content delivery network.
+// The pages that paint.mjs measures: the demo host page with the widget, the same with the widget's first state in it,
+// as a server includes it, and with Deep Chat in its place. Scripts are compressed and cached for a year, as from a
+// content delivery network.
 
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -11,6 +12,9 @@ import { ROOT } from '../../scripts/stack/path.mjs';
 
 const HOST = join(ROOT, 'examples/host');
 const DIST = join(ROOT, 'widget/dist');
+const WIDGET = '/assets/chat-widget.js';
+/** Where the chat is in the page. */
+const CHAT = /<[^>]+ id="chat"[^>]*>/;
 const compress = promisify(gzip);
 
 /** @typedef {{ type: string, path?: string, text?: string, isCached?: boolean }} File */
@@ -24,7 +28,10 @@ export async function servePages(port, edge, deepChat) {
   const html = await readFile(join(HOST, 'index.html'), 'utf8');
   const server = createServer(async (request, response) => {
     const { pathname } = new URL(request.url ?? '/', 'http://host');
-    const file = fileOf(pathname, html, edge, deepChat);
+    const isWithState = pathname === '/first-state';
+    const file = isWithState
+      ? await withFirstState(html, edge, request.headers)
+      : fileOf(pathname, html, edge, deepChat);
     const content = file && (file.text ?? (await readFile(file.path ?? '').catch(() => undefined)));
     if (content === undefined) return void response.writeHead(404).end();
     response.writeHead(200, {
@@ -52,7 +59,7 @@ function fileOf(path, html, edge, deepChat) {
   if (path.startsWith('/assets/')) return { ...script, path: join(DIST, basename(path)) };
   switch (path) {
     case '/':
-      return page(html, '/assets/chat-widget.js', '/start.js');
+      return page(html, WIDGET, '/start.js');
     case '/start.js':
       return {
         ...script,
@@ -72,6 +79,21 @@ function fileOf(path, html, edge, deepChat) {
     default:
       return undefined;
   }
+}
+
+/**
+ * The host page with the first state of the sender of a request.
+ * @param {string} html @param {string} edge @param {import('node:http').IncomingHttpHeaders} headers
+ */
+async function withFirstState(html, edge, { host, cookie }) {
+  const address = encodeURIComponent(`http://${host}/first-state`);
+  const answer = await fetch(`${edge}/shell/chat-widget?return_to=${address}`, { headers: cookie ? { cookie } : {} });
+  const state = await answer.text();
+  return page(
+    html.replace(CHAT, (start) => start + state),
+    WIDGET,
+    WIDGET,
+  );
 }
 
 /**

@@ -47,7 +47,7 @@ const CONDITIONS = [
 /** @type {Target} */
 const SIGNED_OUT = { host: 'chat-widget', shown: '[part=shell]', usable: '[part=sign-in] a' };
 /** @type {Target} */
-const SIGNED_IN = { ...SIGNED_OUT, usable: '[part~=input]' };
+const SIGNED_IN = { ...SIGNED_OUT, usable: '[part~=input]:not([readonly])' };
 /** @type {Target} */
 const DEEP_CHAT = { host: 'deep-chat', shown: '#container', usable: '#text-input' };
 
@@ -86,8 +86,20 @@ try {
     const measure = (/** @type {string} */ name, /** @type {Parameters<typeof medians>[1]} */ what) =>
       medians(condition, what).then((figures) => print(condition.name, name, figures));
     await measure('signed out, first visit', { target: SIGNED_OUT });
+    await measure('signed out, first state in the page', { target: SIGNED_OUT, path: '/first-state' });
     await measure('signed in, first visit', { target: SIGNED_IN, storage: signedIn });
     await measure('signed in, next visit', { target: SIGNED_IN, storage: signedIn, isCached: true });
+    await measure('signed in, first state in the page', {
+      target: SIGNED_IN,
+      storage: signedIn,
+      path: '/first-state',
+    });
+    await measure('signed in, first state in the page, next visit', {
+      target: SIGNED_IN,
+      storage: signedIn,
+      path: '/first-state',
+      isCached: true,
+    });
     if (values['deep-chat']) {
       await measure('Deep Chat, first visit', { target: DEEP_CHAT, path: '/deep-chat' });
       await measure('Deep Chat, next visit', { target: DEEP_CHAT, path: '/deep-chat', isCached: true });

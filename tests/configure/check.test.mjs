@@ -38,7 +38,14 @@ for (const [runtime, flags] of /** @type {const} */ ([
       ...['entra', 'github', 'keycloak', 'oidc'].flatMap((preset) => provider(at, preset)),
       ...[...kafka, '--kafka-password-file', at.secretFile('a b$c"d')],
       ...['--host-page', 'https://app.other.example', '--cross-site', '--channel', 'chat', '--channel', 'ops'],
-      ...['--set', 'SESSION_HOURS=8', '--set', 'GITHUB_ALLOW=GET /user, GET /repos/*'],
+      ...[
+        '--set',
+        'SESSION_HOURS=8',
+        '--set',
+        'GITHUB_ALLOW=GET /user, GET /repos/*',
+        '--set',
+        'EVENTS_PER_MINUTE=120',
+      ],
     ]);
     const { status, stdout, stderr } = at.run(['--check']);
     assert.equal(status, 0, stdout + stderr);

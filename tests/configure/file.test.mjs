@@ -68,7 +68,7 @@ test('writes what a deployment on Spin needs', (context) => {
   });
   const password = new URL(env.SPIN_VARIABLE_REDIS_URL ?? '').password;
   const [, documented = ''] = /^ {4}(ACL SETUSER causeway .*)$/m.exec(page('docs/deploy-spin.md')) ?? [];
-  assert.equal(at.read('redis.acl'), `${documented.replace('PASSWORD', password)}\n`);
+  assert.equal(at.read('redis.acl'), `${documented.replace('PASSWORD', password)}\nACL SAVE\n`);
 });
 
 test('files are for their owner only, and Git ignores them', (context) => {
@@ -236,6 +236,45 @@ test('asks for the tenants that may sign in', (context) => {
   const { status, stderr } = at.run([], `${answers.join('\n')}\n`);
   assert.equal(status, 0, stderr);
   assert.match(at.read('vars.toml'), /^ENTRA_TENANTS = "5f3c1a52-8d3e-4b7a-9c11-2f6d0e4b7a90"$/m);
+});
+
+test("takes the place of the bridge's own certificate and key", (context) => {
+  const at = folder(context);
+  const { status, shown } = at.run([
+    ...[...WORKERS, ...provider(at, 'entra'), '--kafka-security', 'SSL', '--kafka-ca', '/etc/kafka/ca.pem'],
+    ...[
+      '--set-bridge',
+      'KAFKA_SSL_CERTIFICATE=/etc/kafka/bridge.pem',
+      '--set-bridge',
+      'KAFKA_SSL_KEY=/etc/kafka/key.pem',
+    ],
+  ]);
+  assert.equal(status, 0, shown);
+  const bridge = at.env('bridge.env');
+  assert.equal(bridge.KAFKA_SSL_CERTIFICATE, '/etc/kafka/bridge.pem');
+  assert.equal(bridge.KAFKA_SSL_KEY, '/etc/kafka/key.pem');
+});
+
+test('a limit other than the default one has its rate limiter in the manifest', (context) => {
+  const at = folder(context);
+  at.run([
+    ...[...WORKERS, ...provider(at, 'entra'), '--set', 'EVENTS_PER_MINUTE=120', '--set', 'LOGIN_STEPS_PER_MINUTE=6000'],
+    ...['--set', 'LOGOUTS_PER_MINUTE=60'],
+  ]);
+  const limiters = (/** @type {string} */ text) =>
+    [...text.matchAll(/^\[\[ratelimits\]\]\nname = "(\w+)"\nnamespace_id = "(\d+)"\nsimple = (.*)$/gm)].map(
+      ([, ...fields]) => fields,
+    );
+  const own = limiters(at.read('vars.toml'));
+  assert.deepEqual(own, [
+    ['EVENTS_RATE_120', '1004', '{ limit = 120, period = 60 }'],
+    ['LOGOUT_RATE_60', '1006', '{ limit = 60, period = 60 }'],
+  ]);
+  const all = limiters(page('wrangler.toml') + at.read('vars.toml'));
+  assert.equal(all.length, 5);
+  assert.equal(new Set(all.map(([, id]) => id)).size, 5, 'a namespace of their own');
+  at.run(['--yes', '--unset', 'EVENTS_PER_MINUTE', '--unset', 'LOGOUTS_PER_MINUTE']);
+  assert.deepEqual(limiters(at.read('vars.toml')), []);
 });
 
 test('a value that shells would expand is quoted', (context) => {

@@ -85,6 +85,95 @@ test('--set adds to those of earlier runs, and --unset ends one', (context) => {
   assert.match(at.run(['--yes', '--unset', 'SESSION_HOURS']).stderr, /--unset SESSION_HOURS: no earlier run/);
 });
 
+test('--unset takes back what a flag has answered', (context) => {
+  const at = folder(context);
+  const kafka = ['--kafka-security', 'SASL_SSL', '--kafka-mechanism', 'OAUTHBEARER', '--kafka-client-id', 'x'];
+  at.run([
+    ...[...WORKERS, '--cross-site', '--jurisdiction', 'eu', '--channel', 'ops', ...kafka],
+    ...['--kafka-token-url', 'https://id.example.com/token', '--kafka-scope', 'kafka'],
+    ...[...provider(at, 'entra'), '--group', '5f3c1a52-8d3e-4b7a-9c11-2f6d0e4b7a90'],
+    ...[...provider(at, 'auth0'), '--audience', 'api', '--no-refresh-retry', '--scope', 'openid'],
+  ]);
+  const before = at.read('vars.toml');
+  for (const form of [/^EMBED = "cross-site"$/m, /"audience\\":\\"api\\"/, /retry_lost_refresh/])
+    assert.match(before, form);
+  const names = ['cross-site', 'jurisdiction', 'channel', 'kafka-scope', 'host-page'];
+  const { status, shown } = at.run([
+    ...['--yes', ...names.flatMap((name) => ['--unset', name])],
+    ...['--provider', 'entra', '--unset', 'group'],
+    ...['--provider', 'auth0', '--unset', 'audience', '--unset', 'no-refresh-retry', '--unset', 'scope'],
+  ]);
+  assert.equal(status, 0, shown);
+  const after = at.read('vars.toml');
+  for (const key of ['EMBED', 'JURISDICTION', 'CHANNELS', 'HOST_ORIGINS', 'ENTRA_GROUPS'])
+    assert.match(after, new RegExp(`^${key} = ""$`, 'm'));
+  assert.doesNotMatch(after, /audience|retry_lost/);
+  assert.match(after, /"scopes\\":\[\\"openid\\",\\"profile\\"/, "the preset's");
+  assert.equal(at.env('bridge.env').KAFKA_SASL_SCOPE, undefined);
+  assert.deepEqual(JSON.parse(at.env('bridge.env').BRIDGE_CHANNELS ?? ''), [
+    { name: 'chat', inbound: 'chat.inbound', outbound: 'chat.outbound' },
+  ]);
+  // The rest is as it was.
+  assert.match(after, /^ENTRA_CLIENT_ID = "/m);
+  assert.equal(at.env('bridge.env').KAFKA_SASL_CLIENT_ID, 'x');
+  assert.match(at.run(['--yes', '--unset', 'cross-site']).stderr, /--unset cross-site: no earlier run has set it/);
+  assert.match(at.run(['--yes', '--unset', 'domain']).stderr, /--yes needs --domain/);
+});
+
+test('a second run asks for what is still missing, and for that only', (context) => {
+  const at = folder(context);
+  const kafka = ['--kafka-security', 'SASL_SSL', '--kafka-mechanism', 'PLAIN', '--kafka-user', 'causeway'];
+  const id = ['--provider', 'okta', '--client-id', 'one', '--issuer', 'https://example.okta.com/oauth2/default'];
+  at.run([...WORKERS, ...kafka, '--provider', 'github', ...id, ...provider(at, 'entra')]);
+  const before = at.secrets();
+  const answers = [
+    'Iv23example',
+    'gh-3fJq8Zt1Lw6Yb2Xr9Vn4Cp7Dm5Gs0Hk',
+    'ok-3fJq8Zt1Lw6Yb2Xr9Vn4Cp7Dm5Gs0Hk',
+    'kafka-word',
+  ];
+  const { status, stdout, stderr } = at.run([], `${answers.join('\n')}\n`);
+  assert.equal(status, 0, stderr);
+  assert.deepEqual(
+    [...stderr.matchAll(/(\w+: client (?:id|secret)|The user's password)/g)].map(String).map((it) => it.split(',')[0]),
+    ['GitHub: client id', 'GitHub: client secret', 'Okta: client secret', "The user's password"],
+  );
+  assert.doesNotMatch(stderr, /Domain|Identity provider|Runtime|lacks/);
+  assert.match(at.read('vars.toml'), /^GITHUB_CLIENT_ID = "Iv23example"$/m);
+  const after = at.secrets();
+  assert.equal(after.GITHUB_CLIENT_SECRET, answers[1]);
+  assert.deepEqual(JSON.parse(after.OIDC_CLIENT_SECRETS ?? ''), { okta: answers[2] });
+  assert.equal(at.env('bridge.env').KAFKA_SASL_PASSWORD, answers[3]);
+  assert.equal(after.SESSION_KEYS, before.SESSION_KEYS);
+  for (const secret of answers.slice(1)) assert.ok(!(stdout + stderr).includes(secret));
+
+  const third = at.run([]);
+  assert.equal(third.status, 0, third.stderr);
+  assert.match(third.stderr, /nothing is left to ask; .*--unset/);
+  assert.deepEqual(at.secrets(), after);
+});
+
+test('what is still missing may be left open again', (context) => {
+  const at = folder(context);
+  at.run([...WORKERS, '--provider', 'github']);
+  const { status, stderr } = at.run([]);
+  assert.equal(status, 0, stderr);
+  assert.match(stderr, /GitHub: client id \(empty: not registered yet\)/);
+  assert.match(stderr, /github is left out until it has a --client-id/);
+});
+
+test('an answer that was taken back is asked for', (context) => {
+  const at = folder(context);
+  at.run([...WORKERS, ...provider(at, 'entra')]);
+  const { status, stderr } = at.run(
+    ['--unset', 'domain', '--set', 'SESSION_HOURS=8'],
+    'talk.example.com\n\nPLAINTEXT\n',
+  );
+  assert.equal(status, 0, stderr);
+  assert.match(at.read('vars.toml'), /^PUBLIC_ORIGIN = "https:\/\/talk\.example\.com"$/m);
+  assert.match(at.read('vars.toml'), /^SESSION_HOURS = "8"$/m);
+});
+
 test('a provider that is left out ends on Workers, where a deployment keeps what is not named', (context) => {
   const at = folder(context);
   at.run([...WORKERS, ...provider(at, 'entra'), ...provider(at, 'keycloak')]);
@@ -161,11 +250,10 @@ test('the names of settings are those of the manual', () => {
       .sort(),
     [...EDGE_KEYS, ...EDGE_SECRETS].sort(),
   );
-  // The key of the bridge's own certificate is a secret that this command does not know.
   assert.deepEqual(
     keys(bridge)
       .filter((name) => !isFree(name))
       .sort(),
-    [...BRIDGE_KEYS, ...BRIDGE_WRITTEN, 'KAFKA_SSL_KEY'].sort(),
+    [...BRIDGE_KEYS, ...BRIDGE_WRITTEN].sort(),
   );
 });

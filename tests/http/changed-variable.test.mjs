@@ -40,7 +40,7 @@ export default {
 `;
 
 if (target === 'workers') {
-  test('S165: on Workers, a changed key, allow-list or limit holds with the next request of the isolate', async () => {
+  test('S165: on Workers, a changed key, secret, allow-list or limit holds with the next request of the isolate', async () => {
     const { edge: port } = await freePorts();
     const origin = `http://localhost:${port}`;
     const edge = edgePart({
@@ -71,6 +71,20 @@ if (target === 'workers') {
       assert.deepEqual([await callStatus(), await isSignedIn()], [404, true], 'the list no longer has the path');
       await change({});
       assert.equal(await callStatus(), 200);
+
+      for (const [secret, isRight] of /** @type {const} */ ([
+        ['of-another-app-8d1f6c2e9b40a7d35e', false],
+        [stack.secrets.githubClientSecret, true],
+      ])) {
+        const visitor = new EdgeBrowser({ edgeOrigin: origin, hostOrigin: stack.hostOrigin });
+        const { callback } = await authorizeAt(visitor, 'github', 'grace');
+        callback.port = String(port);
+        await change({ GITHUB_CLIENT_SECRET: secret });
+        const { status } = await visitor.visit(callback);
+        assert.equal(status === 303, isRight, `GitHub gets the secret that is set now: ${status}`);
+        assert.equal((await visitor.session()).authenticated, isRight);
+      }
+      await change({});
 
       const added = keyRing('added');
       // A copy, as the answers below may remove the cookie.
@@ -103,7 +117,7 @@ if (target === 'workers') {
 
 if (target === 'spin') {
   test(
-    'on Spin, a changed key or allow-list holds after a second, and a store that does not answer signs nobody out',
+    'S165: on Spin, a changed key, secret or allow-list holds after a second, and a store that does not answer signs nobody out',
     { skip: spinIsInstalled() && 'the Spin CLI reads variables that change from a remote store only' },
     async () => {
       const { edge: port } = await freePorts();
@@ -144,6 +158,21 @@ if (target === 'spin') {
         await becomes(true, 200, 'signed in');
         change({ GITHUB_ALLOW: 'GET /repos/*' });
         await becomes(true, 404, 'the list no longer has the path');
+        /** @param {boolean} isSignedIn after a whole sign-in */
+        const signsIn = async (isSignedIn) => {
+          for (const deadline = Date.now() + 5_000; ; await delay(100)) {
+            const visitor = new EdgeBrowser({ edgeOrigin: `http://localhost:${port}`, hostOrigin: stack.hostOrigin });
+            const { callback } = await authorizeAt(visitor, 'github', 'grace');
+            callback.port = String(port);
+            const { status } = await visitor.visit(callback);
+            if ((status === 303) === isSignedIn) return;
+            assert.ok(Date.now() < deadline, `the callback answers ${status}`);
+          }
+        };
+        change({ GITHUB_CLIENT_SECRET: 'of-another-app-8d1f6c2e9b40a7d35e' });
+        await signsIn(false);
+        change({});
+        await signsIn(true);
         change({ SESSION_KEYS: `${stack.secrets.sessionKeys},${keyRing('added')}` });
         await becomes(true, 200, 'a key that was added changes nothing');
         change({ SESSION_KEYS: keyRing('added') });

@@ -299,6 +299,8 @@ describe('a request for a service', () => {
       '/items/ada_corp.example%23EXT%23%40tenant.onmicrosoft.com',
       '/items/a%2Bb%26c%3dd%3Ae%20f%3Fg',
       '/items/100%25.txt',
+      '/items/the%20%22new%22%20plan.docx',
+      '/items/a%3Cb%3E',
     ]) {
       assert.equal((await browser.call(`/bff/shop${path}`)).status, 200, path);
       assert.equal(api.calls.at(-1)?.path, `/base${path}`);
@@ -315,6 +317,9 @@ describe('a request for a service', () => {
       ['/items/%23', 400],
       ['/items/..%23/x', 400],
       ['/items/..%3F/x', 400],
+      ['/items/%22%3C/x', 400],
+      ['/items/a;b', 400],
+      ['/items/a%3Bb', 400],
       ['/items/%00', 400],
       ['/items/a%252Fb', 400],
       ['/items/%252e%252e/x', 400],

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import { assertProblem } from '../support/problem.mjs';
 import { authorizeAt, signedIn } from '../support/sign-in.mjs';
-import { api, github, graph, stack, user } from './stack.mjs';
+import { api, github, graph, installationTokens, stack, user } from './stack.mjs';
 
 test('the page reads its user from GitHub without holding a token', async () => {
   const { browser } = await user('github', 'ada');
@@ -64,23 +64,68 @@ test('an API whose provider the user has not signed in with answers that a sign-
   assert.equal((await browser.session()).authenticated, true, stack.state);
 });
 
-test('an API that demands claims of the sign-in gets one sign-in with exactly these claims', async () => {
-  const { browser } = await signedIn(stack, 'entra', 'grace');
-  const claims = '{"access_token":{"acrs":{"essential":true,"value":"c1"}}}';
-  const challenge = `Bearer error="insufficient_claims", claims="${Buffer.from(claims).toString('base64')}"`;
-  const path = `/bff/claims/challenged?${new URLSearchParams({ challenge })}`;
-  const before = api.callsTo(path.slice('/bff/claims'.length)).length;
+/** A call of an API that demands claims in a 401. @param {unknown} claims */
+function demanding(claims) {
+  const encoded = Buffer.from(JSON.stringify(claims)).toString('base64');
+  const challenge = `Bearer error="insufficient_claims", claims="${encoded}"`;
+  return `/bff/claims/challenged?${new URLSearchParams({ challenge })}`;
+}
+
+/**
+ * Calls an API that demands claims, and signs in with them.
+ * @param {import('../support/edge-browser.mjs').EdgeBrowser} browser @param {string} path
+ */
+async function stepUp(browser, path) {
   const needed = await browser.call(path);
   assert.equal(needed.status, 401, needed.text);
   const { code, provider, step_up } = JSON.parse(needed.text);
   assert.deepEqual([code, provider], ['step-up-needed', 'entra']);
-  assert.equal(api.callsTo(path.slice('/bff/claims'.length)).length, before + 1, 'the call is not repeated');
   const { authorize, callback } = await authorizeAt(browser, 'entra', 'grace', '/', { step_up });
-  assert.equal(authorize.searchParams.get('claims'), claims);
   const finished = await browser.visit(callback);
   assert.equal(finished.status, 303, finished.text);
+  return authorize.searchParams;
+}
+
+test('an API that demands claims of the sign-in gets one sign-in with exactly these claims', async () => {
+  const { browser } = await signedIn(stack, 'entra', 'grace');
+  const claims = { access_token: { acrs: { essential: true, value: 'c1' } } };
+  const path = demanding(claims);
+  const before = api.callsTo(path.slice('/bff/claims'.length)).length;
+  const asked = await stepUp(browser, path);
+  assert.equal(api.callsTo(path.slice('/bff/claims'.length)).length, before + 1, 'the call is not repeated');
+  assert.equal(asked.get('claims'), JSON.stringify(claims));
   assert.equal(assertProblem(await browser.call(path), 403).code, 'step-up-in-vain');
   assert.equal((await browser.call('/bff/claims/get')).status, 200, 'the session goes on');
+});
+
+test('an API that makes the same demand with another time gets no second sign-in, another demand does', async () => {
+  const { browser } = await signedIn(stack, 'entra', 'grace');
+  /** @param {string} value @param {string} nbf */
+  const path = (value, nbf) => demanding({ access_token: { acrs: { essential: true, value }, nbf: { value: nbf } } });
+  const inVain = async (/** @type {string} */ value, /** @type {string} */ nbf) =>
+    assert.equal(assertProblem(await browser.call(path(value, nbf)), 403).code, 'step-up-in-vain', `${value} ${nbf}`);
+  await stepUp(browser, path('c1', '1700000001'));
+  await inVain('c1', '1700000002');
+  const asked = await stepUp(browser, path('c2', '1700000003'));
+  assert.equal(JSON.parse(asked.get('claims') ?? '').access_token.acrs.value, 'c2');
+  await inVain('c2', '1700000004');
+  await inVain('c1', '1700000005');
+  assert.equal((await browser.session()).authenticated, true);
+});
+
+test('an installation token that GitHub does not know yet is sent again after a pause, and no other is minted', async () => {
+  const { browser } = await user('github', 'ada');
+  const begunAt = Date.now();
+  const answer = await browser.call('/bff/app/unknown-at-first');
+  assert.deepEqual([answer.status, answer.text], [200, 'known']);
+  assert.ok(Date.now() - begunAt >= 1000, 'GitHub has a second to hear of it');
+  assert.equal(installationTokens.length, 1);
+  const bearer = `Bearer ${installationTokens[0]}`;
+  const calls = api.callsTo('/unknown-at-first');
+  assert.deepEqual(
+    calls.map(({ headers }) => headers.authorization),
+    [bearer, bearer],
+  );
 });
 
 test('a page can neither change nor invent what a sign-in demands', async () => {

@@ -1,5 +1,7 @@
 // The stack of the HTTP journeys. It has no example backend, since the tests are the backend, and no host page.
 
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
+
 import { Api } from '../support/api.mjs';
 import { afterAll } from '../support/after-all.mjs';
 import { Collector } from '../support/collector.mjs';
@@ -28,19 +30,40 @@ const services = [
     request_headers: ['ConsistencyLevel', 'Prefer', 'X-GitHub-Api-Version'],
     refuse_method_override: true,
   },
+  // The same API for a GitHub App.
+  {
+    name: 'app',
+    url: service.url,
+    users_of: ['github'],
+    installation: { id: 7, permissions: { contents: 'read' } },
+    allow: ['GET /*'],
+  },
 ];
+const appKey = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+
+/** The tokens that GitHub has minted for the app. @type {string[]} */
+export const installationTokens = [];
 
 /** Gets the bridge's spans. */
 export const collector = await Collector.start();
 
 export const { stack, github, graph, deliveries } = await startStack(
   ['kafka', 'redis', 'emulators', 'edge', 'bridge'],
-  { SERVICES: JSON.stringify(services) },
-  undefined,
+  {
+    SERVICES: JSON.stringify(services),
+    GITHUB_APP_ID: 'Iv1.causewayapp',
+    GITHUB_APP_KEY: String(appKey.export({ type: 'pkcs1', format: 'pem' })).replaceAll('\n', '\\n'),
+  },
+  () => installationTokens,
   '',
   { answers: 300, lines: 300, values: 30 },
   { OTEL_EXPORTER_OTLP_ENDPOINT: collector.origin, OTEL_BSP_SCHEDULE_DELAY: '100' },
 );
+github.ownAnswers.set('POST /app/installations/7/access_tokens', () => {
+  const token = `ghs_${randomUUID().replaceAll('-', '')}`;
+  installationTokens.push(token);
+  return { token, expires_at: new Date(Date.now() + 3_600_000).toISOString(), permissions: { contents: 'read' } };
+});
 afterAll(() => api.close());
 afterAll(() => collector.close());
 export const kafka = new Kafka(stack.brokers);

@@ -8,6 +8,7 @@ import { test } from 'node:test';
 
 import { parse, parseAllDocuments } from 'yaml';
 
+import { nextSteps } from '../../scripts/configuration/next-step.mjs';
 import { billOfMaterials, linkedPackages } from '../../scripts/sbom.mjs';
 import { ENTRA_CLIENT_ID, ENTRA_TENANT, GITHUB_CLIENT_ID } from '../../scripts/stack/part/emulators.mjs';
 import { versionsOf } from './release.mjs';
@@ -35,7 +36,14 @@ function assertKnown(names, known, where) {
 }
 
 /** Whether Git ignores a file of this name. @param {string} name */
-const isIgnored = (name) => spawnSync('git', ['check-ignore', '--no-index', '-q', name], { cwd: ROOT }).status === 0;
+function isIgnored(name) {
+  const { status, stderr } = spawnSync('git', ['check-ignore', '--no-index', '-q', name], {
+    cwd: ROOT,
+    encoding: 'utf8',
+  });
+  assert.ok(status === 0 || status === 1, `git check-ignore: ${stderr}`);
+  return status === 0;
+}
 
 const compose = parse(read('compose.yaml'), { merge: true });
 /** @type {Record<string, string>} */
@@ -120,6 +128,46 @@ test('a plain wrangler deploy keeps variables, creates its store, and publishes 
   for (const line of ['keep_vars = true', 'workers_dev = false', 'preview_urls = false'])
     assert.match(manifest, new RegExp(`^${line}$`, 'm'));
   assert.doesNotMatch(manifest, /^id = /m, 'an id is of one account');
+});
+
+test('the README deploys with the variables and the domain that scripts/configure has written', () => {
+  const answers = {
+    values: { runtime: 'workers' },
+    providers: [],
+    secrets: {},
+    dropped: { variables: [], secrets: [] },
+  };
+  const steps = nextSteps(answers, 'causeway-config')
+    .split('\n')
+    .map((line) => line.trim());
+  const [, block = ''] = /^\*\*Deploy it\.\*\*[^]*?```sh\n([^]*?)```/m.exec(read('README.md')) ?? [];
+  const commands = block.split('\n').map((line) => line.replace(/\s+#.*/, ''));
+  const deploying = commands.filter((line) => /wrangler/.test(line));
+  assert.deepEqual(
+    deploying,
+    steps.filter((line) => /^(cat|npx) .*wrangler/.test(line)),
+  );
+});
+
+test('wrangler dev builds again after a change of any source of the Worker', () => {
+  const [, list = '[]'] = /^watch_dir = (.*)$/m.exec(read('wrangler.toml')) ?? [];
+  /** @type {string[]} */
+  const watched = JSON.parse(list);
+  const folders = ['edge/core', 'edge/protocol', 'edge/workers', 'widget'].flatMap((home) =>
+    readdirSync(join(ROOT, home))
+      .filter((name) => ['src', 'js'].includes(name))
+      .map((name) => `${home}/${name}`),
+  );
+  assert.deepEqual(
+    folders.filter((folder) => !watched.includes(folder)),
+    [],
+  );
+});
+
+test('the Terraform sample registers what register-entra.sh registers', () => {
+  const sample = read('examples/deploy/terraform/main.tf');
+  for (const kind of ['azuread_application', 'azuread_service_principal', 'azuread_application_password'])
+    assert.match(sample, new RegExp(`^resource "${kind}" "edge"`, 'm'));
 });
 
 test('workflows call scripts that exist', () => {

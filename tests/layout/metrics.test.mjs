@@ -1,5 +1,8 @@
 // Alerts and dashboard ask for metrics and labels that docs/metrics.md describes; each alert has a runbook and a test.
 //
+// Those about the edge ask for the blackbox exporter's metrics, and for lines of the log that docs/operations.md
+// describes.
+//
 // kafka-bridge/tests/telemetry compares docs/metrics.md with the bridge; a Prometheus runs the rules and queries there.
 
 import assert from 'node:assert/strict';
@@ -23,8 +26,11 @@ const documented = new Map(
   ]),
 );
 
-/** @type {{ alert: string, expr: string, labels: { severity: string }, annotations: Record<string, string> }[]} */
-const alerts = parse(read('prometheus/alerts.yaml')).groups.flatMap((/** @type {any} */ group) => group.rules);
+/** @typedef {{ severity: string }} Labels */
+/** @typedef {{ alert: string, expr: string, labels: Labels, annotations: Record<string, string> }} Rule */
+/** @param {string} path @returns {Rule[]} */
+const rules = (path) => parse(read(path)).groups.flatMap((/** @type {{ rules: Rule[] }} */ group) => group.rules);
+const alerts = rules('prometheus/alerts.yaml');
 
 /** @type {{ title: string, description?: string, targets?: { expr: string }[] }[]} */
 const panels = JSON.parse(read('grafana/causeway.json')).panels;
@@ -61,12 +67,54 @@ test('what the dashboard does not show, an alert watches, but for three', () => 
 
 test('each alert has a severity, a runbook and a test, and no runbook is about another alert', () => {
   const headings = [...read('operations.md').matchAll(/^### (Causeway\w+)$/gm)].map(([, name]) => name);
-  assert.deepEqual(headings.toSorted(), alerts.map(({ alert }) => alert).toSorted());
-  const tested = [...read('prometheus/alerts_test.yaml').matchAll(/alertname="(\w+)"/g)].map(([, name]) => name);
-  assert.deepEqual(tested.toSorted(), alerts.map(({ alert }) => alert).toSorted());
-  for (const { alert, labels, annotations } of alerts) {
+  const all = [...alerts, ...rules('prometheus/edge-alerts.yaml')];
+  assert.deepEqual(headings.toSorted(), all.map(({ alert }) => alert).toSorted());
+  for (const name of ['alerts', 'edge-alerts']) {
+    const tests = read(`prometheus/${name}_test.yaml`).matchAll(/alertname="(\w+)"/g);
+    const tested = new Set([...tests].map(([, alert]) => alert));
+    assert.deepEqual(
+      [...tested].toSorted(),
+      rules(`prometheus/${name}.yaml`)
+        .map(({ alert }) => alert)
+        .toSorted(),
+    );
+  }
+  for (const { alert, labels, annotations } of all) {
     assert.match(labels.severity, /^(critical|warning)$/, alert);
     assert.equal(annotations.runbook, `docs/operations.md#${alert.toLowerCase()}`);
+    assert.match(annotations.summary ?? '', /\.$/, alert);
+  }
+});
+
+test("rules about the edge's log ask for lines that are documented, and for all that deserve an alert", () => {
+  const page = read('operations.md');
+  const [, table = ''] = /^These lines deserve an alert\.[^]*?\n\n((?:\|.*\n)+)/m.exec(page) ?? [];
+  const deserving = [...table.matchAll(/^\|([^|]*)\|/gm)].flatMap(([, cell = '']) => cell.match(/`[a-z-]+`/g) ?? []);
+  const words = new Set(deserving.map((word) => word.slice(1, -1)));
+  assert.ok(words.size > 15);
+  const log = rules('loki/edge-alerts.yaml');
+  const asked = new Set(
+    log
+      .flatMap(({ expr }) => [...expr.matchAll(/(?:event|reason|code|outcome|level)=~?"([^"]*)"/g)])
+      .flatMap(([, it = '']) => it.split('|')),
+  );
+  assert.deepEqual(
+    [...asked].filter((word) => !words.has(word)),
+    [],
+  );
+  // What they mean depends on the pages and the APIs of a deployment.
+  const own = ['step-up-in-vain', 'neither-a-top-level-link-nor-an-image-a-sound-or-a-film', 'upstream'];
+  const fields = ['level', 'reason', 'code'];
+  assert.deepEqual(
+    [...words].filter((word) => ![...asked, ...fields, ...own].includes(word)),
+    [],
+  );
+  const anchors = new Set(
+    [...page.matchAll(/^#+ (.*)$/gm)].map(([, title = '']) => title.toLowerCase().replaceAll(' ', '-')),
+  );
+  for (const { alert, labels, annotations } of log) {
+    assert.match(labels.severity, /^(critical|warning)$/, alert);
+    assert.ok(anchors.has(annotations.runbook?.replace('docs/operations.md#', '') ?? ''), alert);
     assert.match(annotations.summary ?? '', /\.$/, alert);
   }
 });

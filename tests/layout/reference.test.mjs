@@ -1,8 +1,8 @@
 // The reference pages list what the source has: docs/http.md the rows of the route table, docs/problems.md the codes of
-// errors.
+// errors. Pages that name a Rust test as their proof name one that exists.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
@@ -52,4 +52,20 @@ test('docs/problems.md lists every code with its status', () => {
   const page = read('docs/problems.md');
   const documented = [...page.matchAll(/^\| `([a-z-]+)` \| \d{3} \|/gm)].map(([, code = '']) => code);
   assert.deepEqual(documented.sort(), [...inSource, wire].sort());
+});
+
+test('a Rust test that a page names exists', () => {
+  const sources = globSync('{edge,kafka-bridge,tests}/**/*.rs', { cwd: ROOT }).map(read).join('\n');
+  // Names of members that others define are there, too.
+  const words = new Set(sources.match(/\w+/g));
+  const named = globSync('docs/*.md', { cwd: ROOT }).flatMap((page) =>
+    // So many words are no setting of Kafka and no column of a table.
+    [...read(page).matchAll(/`([a-z]\w*?(?:_[a-z0-9]+){4,})`/g)].map(([, name = '']) => ({ page, name })),
+  );
+  const proofs = named.filter(({ name }) => !name.startsWith('causeway_'));
+  assert.ok(proofs.length > 15, String(proofs.length));
+  assert.deepEqual(
+    proofs.filter(({ name }) => !words.has(name)),
+    [],
+  );
 });

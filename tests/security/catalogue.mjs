@@ -1,6 +1,8 @@
 // Every case, and which kinds of test must cover it. A run reports a case as missing if one of these kinds has no test.
 // Other kinds may cover it as well.
 
+import { spinIsInstalled } from '../../scripts/stack/part/edge-spin.mjs';
+
 /** @type {Readonly<Record<string, string>>} */
 export const CATALOGUE = Object.freeze({
   S1: 'callback without state and without a sign-in in progress',
@@ -182,11 +184,13 @@ const EXCEPTIONS = Object.freeze({
     runtime: 'spin',
     why: 'no journey on Spin, where an undeclared variable does not reach the edge',
   },
-  S165: {
-    kind: 'journey',
-    runtime: 'spin',
-    why: 'no journey on Spin, whose CLI reads variables that change from a remote store only',
-  },
+  ...(spinIsInstalled() && {
+    S165: {
+      kind: 'journey',
+      runtime: 'spin',
+      why: 'no journey on the Spin CLI, which reads variables that change from a remote store only',
+    },
+  }),
 });
 
 /** What a passed case does not prove. @type {Readonly<Record<string, string>>} */

@@ -147,6 +147,9 @@ async function writeBulk(call, outgoing, length) {
   outgoing.end();
 }
 
+/** The paths whose first call was refused. @type {Set<string>} */
+const refused = new Set();
+
 /** @param {Call} call @param {import('node:http').ServerResponse} outgoing */
 function answer(call, outgoing) {
   const url = new URL(call.path, 'http://api');
@@ -198,6 +201,15 @@ function answer(call, outgoing) {
     case 'challenged':
       outgoing.writeHead(401, { 'WWW-Authenticate': url.searchParams.get('challenge') ?? 'Bearer' });
       outgoing.end();
+      return;
+    case 'unknown-at-first':
+      // A server that has not heard of a new token yet.
+      if (!refused.has(call.path)) {
+        refused.add(call.path);
+        outgoing.writeHead(401).end();
+        return;
+      }
+      outgoing.end('known');
       return;
     case 'gzip':
       // Compressed, whatever the request accepts.

@@ -15,6 +15,11 @@ export class RecordingProxy {
   /** How many of the next answers are dropped after the request was carried out. */
   answersToDrop = 0;
   droppedAnswers = 0;
+  /**
+   * What the proxy answers by itself, by method and path: the body of a 201.
+   * @type {Map<string, () => unknown>}
+   */
+  ownAnswers = new Map();
 
   /** @param {string} target origin of the part behind @param {Look} [look] is called after each whole answer */
   static async start(target, look) {
@@ -29,6 +34,12 @@ export class RecordingProxy {
     this.server = createServer((incoming, outgoing) => {
       const seen = { method: incoming.method ?? '', path: incoming.url ?? '', headers: incoming.headers };
       this.seen.push(seen);
+      const own = this.ownAnswers.get(`${seen.method} ${seen.path}`);
+      if (own) {
+        incoming.resume();
+        outgoing.writeHead(201, { 'Content-Type': 'application/json' }).end(JSON.stringify(own()));
+        return;
+      }
       const passed = request(
         new URL(incoming.url ?? '/', target),
         { method: incoming.method, headers: incoming.headers },

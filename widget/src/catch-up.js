@@ -4,38 +4,95 @@
 
 import { createRequest } from './client/request.js';
 import { MAX_CHARACTERS, MAX_MESSAGES } from './conversation.js';
+import { compare, follows } from './position.js';
 
-/** @typedef {import('./conversation.js').Message} Message */
+/**
+ * @typedef {import('./conversation.js').Message} Message
+ * @typedef {import('./client/client.js').HistoryPage} HistoryPage
+ * @typedef {(event: unknown, now: number, cursor?: string) => unknown} Keep
+ * @typedef {() => readonly Message[]} All all the messages, which are sorted in place
+ * @typedef {() => Promise<import('./client/types.js').SessionInfo | undefined>} Check asks the edge who is signed in
+ */
 
 const MAX_EVENTS = 200;
+/** Waits between attempts to fill a gap. At random less, so that those who were cut off together ask one by one. */
+const FIRST_WAIT_MS = 2_000;
+const LONGEST_WAIT_MS = 60_000;
 
 /**
  * @param {string} origin of the edge
  * @param {string} channel
- * @param {string | undefined} user id of the one whose conversation this is
- * @param {() => Promise<import('./client/types.js').SessionInfo | undefined>} check asks the edge who is signed in
- * @param {(event: unknown, now: number) => unknown} record
- * @param {() => readonly Message[]} all the messages, which are sorted in place
- * @param {string} [before] position that the events end at, empty for the newest; without it, the gap is filled
- * @returns {Promise<import('./window/earlier.js').Page>}
+ * @param {() => string | undefined} user id of the one whose conversation this is, as long as it is shown
+ * @param {Check} check
+ * @param {Keep} record
+ * @param {All} all
+ * @param {() => void} onChange
  */
-export async function ask(origin, channel, user, check, record, all, before) {
-  const query = new URLSearchParams({ limit: String(MAX_EVENTS), ...(before && { before }) });
-  const path = `/events/${encodeURIComponent(channel)}/history?${query}`;
-  const response = await createRequest(origin)(path);
-  if (!response.ok) throw new Error(`history: ${response.status}`);
-  /** @type {import('./client/client.js').HistoryPage} */
-  const page = await response.json();
-  // Another user may have signed in, and these be theirs.
-  if ((await check())?.user?.id !== user) return { before: null, isNew: false };
-  const messages = /** @type {() => Message[]} */ (all);
-  if (before === undefined) {
-    insert(page.events, page.complete, record, messages);
-    return { before: null, isNew: false };
+export function createCatchUp(origin, channel, user, check, record, all, onChange) {
+  let isFilling = false;
+
+  /**
+   * @param {string} [before]
+   * @returns {Promise<HistoryPage | undefined>} undefined if it is not for this user, or there will never be one.
+   *   Rejects if there may be one later
+   */
+  async function read(before) {
+    const query = new URLSearchParams({ limit: String(MAX_EVENTS), ...(before && { before }) });
+    const path = `/events/${encodeURIComponent(channel)}/history?${query}`;
+    const response = await createRequest(origin)(path);
+    const { ok, status } = response;
+    if (status === 400 || status === 404) return undefined;
+    if (!ok) throw new Error(`history: ${status}`);
+    const page = await response.json();
+    const info = await check();
+    if (!info) throw new Error('it is unknown whose these are');
+    // Another user may have signed in, and these be theirs.
+    return info.user && info.user.id === user() ? page : undefined;
   }
-  // There is no room for more: it would push out what is newer.
-  if (!hasRoom(all(), page.events)) return { before: null, isNew: false, isFull: true };
-  return { before: page.before, isNew: insertOlder(page.events, record, messages) };
+
+  const gapNow = () => all().findLast(({ role }) => role === 'gap');
+
+  /** @returns {Promise<unknown>} whether all is done that can be done */
+  async function tryFill() {
+    const gap = gapNow();
+    if (!gap) return true;
+    const page = await read();
+    // Told meanwhile, another gap may be behind what the page has.
+    if (page && gapNow() !== gap) return false;
+    const isOver = !page || insert(page, record, all);
+    onChange();
+    return isOver;
+  }
+
+  return {
+    /**
+     * Asks for earlier messages than those that are there.
+     * @param {string} before position that they end at, empty for the newest
+     * @returns {Promise<import('./window/earlier.js').Page>}
+     */
+    async older(before) {
+      const page = await read(before);
+      // With the next frame, also if all that is new is that there is no room.
+      onChange();
+      if (!page) return { before: null, isNew: false };
+      // There is no room for more: it would push out what is newer.
+      if (!hasRoom(all(), page.events)) return { before: null, isNew: false, isFull: true };
+      return { before: page.before, isNew: insertOlder(page, before, record, all) };
+    },
+
+    /** Asks for what is missing in a gap, again and again until there is an answer. */
+    async fill() {
+      if (isFilling) return;
+      isFilling = true;
+      for (let waitMs = FIRST_WAIT_MS; user(); waitMs = Math.min(2 * waitMs, LONGEST_WAIT_MS)) {
+        if (await tryFill().catch(() => false)) break;
+        await new Promise((resolve) => {
+          setTimeout(resolve, waitMs * (0.5 + Math.random() / 2));
+        });
+      }
+      isFilling = false;
+    },
+  };
 }
 
 /** @param {readonly Message[]} messages @param {unknown[]} events */
@@ -44,58 +101,109 @@ function hasRoom(messages, events) {
   return messages.length + events.length <= MAX_MESSAGES && characters <= MAX_CHARACTERS;
 }
 
-/** What was deleted in each conversation: older pages may have it. @type {WeakMap<object, Set<unknown>>} */
-const deletions = new WeakMap();
+/**
+ * What is known of each conversation: what was deleted, since older pages may have it; and whether the pages so far
+ * left nothing out.
+ * @type {WeakMap<object, { deleted: Set<unknown>, isWhole: boolean }>}
+ */
+const known = new WeakMap();
 
 /**
  * Pages come one before the other, so each deletion is seen before what it deletes.
- * @param {import('./client/feed.js').CausewayEvent[]} events
- * @param {(event: unknown, now: number) => unknown} record
- * @param {() => Message[]} all
+ * @param {HistoryPage} page
+ * @param {string} asked position that it ends at
+ * @param {Keep} record
+ * @param {All} all
  * @returns {boolean} whether any was not there
  */
-export function insertOlder(events, record, all) {
+export function insertOlder(page, asked, record, all) {
   const { length } = all();
-  const deleted = deletions.get(all) ?? new Set();
-  deletions.set(all, deleted);
-  const kept = events.toReversed().filter(({ type, echo, id, data }) => {
-    const named = Object(data).id;
-    if (type === 'delete' && !echo) deleted.add(named);
-    return !deleted.has((!echo && named) || id);
-  });
-  for (const event of kept.reverse()) record(event, Date.now());
-  all().sort((a, b) => placeOf(a) - placeOf(b));
+  const own = (asked ? known.get(all) : undefined) ?? { deleted: new Set(), isWhole: true };
+  known.set(all, own);
+  own.isWhole &&= page.complete;
+  const { deleted } = own;
+  const kept = new Set(
+    page.events.toReversed().filter(({ type, echo, id, data }) => {
+      const named = Object(data).id;
+      if (type === 'delete' && !echo) deleted.add(named);
+      return !deleted.has((!echo && named) || id);
+    }),
+  );
+  add(page, record, all, (event) => kept.has(event));
+  // Pages that begin before the gap, and were asked for after it, reach over it.
+  if (own.isWhole) closeGaps(page, all, ({ cursor }) => !asked || compare({ cursor: asked }, { cursor }) > 0);
   return all().length > length;
 }
 
 /**
- * @param {import('./client/feed.js').CausewayEvent[]} events
- * @param {boolean} isComplete
- * @param {(event: unknown, now: number) => unknown} record
- * @param {() => Message[]} all
+ * @param {HistoryPage} page the newest
+ * @param {Keep} record
+ * @param {All} all
+ * @returns {boolean} whether it has all that it will have
  */
-export function insert(events, isComplete, record, all) {
-  const gapIndex = all().findLastIndex(({ role }) => role === 'gap');
-  const gap = all()[gapIndex];
-  if (!gap) return;
-  const older = new Set(all().slice(0, gapIndex));
-  for (const event of events) record(event, Date.now());
-  const messages = all();
-  const isThere = messages.includes(gap);
-  if (isThere) messages.splice(messages.indexOf(gap), 1);
-  messages.sort((a, b) => placeOf(a) - placeOf(b));
-  // With all that came before it: there is no room for more.
-  if (!isThere) return;
-  // Nothing is missing if the page begins with what was there before.
-  const times = events.map(({ time }) => Date.parse(time)).filter((time) => !Number.isNaN(time));
-  const begin = Math.min(...times);
-  const reachesBack = messages.some((message) => older.has(message) && message.time >= begin);
-  if (isComplete && reachesBack) return;
-  const index = messages.findIndex((message) => !older.has(message) || message.time >= begin);
-  messages.splice(index < 0 ? messages.length : index, 0, gap);
+export function insert(page, record, all) {
+  const gap = all().findLast(({ role }) => role === 'gap');
+  if (!gap) return true;
+  const after = all().slice(all().indexOf(gap) + 1);
+  const next = after.find(({ cursor, state }) => cursor && state === 'done');
+  add(page, record, all);
+  // What is read from Kafka may be some seconds old.
+  const last = page.ids?.at(-1);
+  if (last && next && compare({ cursor: last }, { cursor: next.cursor }) < 0) return false;
+  if (page.complete && page.events[0]) closeGaps(page, all, () => true);
+  return true;
 }
 
-/** Messages that are not accepted yet come last, in their order. @param {Message} message */
-function placeOf({ state, time }) {
-  return state === 'sending' || state === 'failed' ? Number.MAX_SAFE_INTEGER : time;
+/**
+ * Removes the gaps that a page reaches over.
+ * @param {HistoryPage} page
+ * @param {All} all
+ * @param {(gap: Message) => boolean} isBelow whether what comes after the gap is there
+ */
+function closeGaps({ before }, all, isBelow) {
+  const messages = /** @type {Message[]} */ (all());
+  for (const gap of messages.filter(({ role }) => role === 'gap'))
+    if (isBelow(gap) && (before === null || follows(before, gap.cursor))) messages.splice(messages.indexOf(gap), 1);
+}
+
+/**
+ * Records the events of a page, and puts the messages in their order.
+ * @param {HistoryPage} page
+ * @param {Keep} record
+ * @param {All} all
+ * @param {(event: import('./client/feed.js').CausewayEvent) => boolean} [isWanted]
+ */
+function add({ events, ids = [] }, record, all, isWanted = () => true) {
+  const latest = new Map(all().map((message) => [message.id, message.latest ?? message.cursor]));
+  for (const [i, event] of events.entries()) {
+    const cursor = ids[i];
+    const { type, echo, id, data } = event;
+    const newer = latest.get((!echo && Object(data).id) || id);
+    // A message may have been written again since. A deletion has no place.
+    const isOld = type !== 'delete' && newer && cursor && compare({ cursor }, { cursor: newer }) < 0;
+    if (isWanted(event) && !isOld) record(event, Date.now(), cursor);
+  }
+  sort(/** @type {Message[]} */ (all()));
+}
+
+/**
+ * The order is that of the stream. What has no place there stays behind what it is behind, and what was not accepted
+ * yet comes last.
+ * @param {Message[]} messages
+ */
+function sort(messages) {
+  /** @type {Message[]} */
+  const unsent = [];
+  /** Messages that have a place, each with those behind it. @type {Message[][]} */
+  const groups = [];
+  /** @type {Message[]} */
+  const first = [];
+  for (const message of messages) {
+    const { state, role, cursor } = message;
+    if (state === 'sending' || state === 'failed') unsent.push(message);
+    else if (cursor || (state === 'done' && role !== 'gap')) groups.push([message]);
+    else (groups.at(-1) ?? first).push(message);
+  }
+  groups.sort(([a = {}], [b = {}]) => compare(a, b));
+  messages.splice(0, messages.length, ...first, ...groups.flat(), ...unsent);
 }

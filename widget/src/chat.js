@@ -1,7 +1,7 @@
 // One widget's chat. Wires up the client, the conversation and the view. Stays the same while its element is moved in
 // the document, or taken out and put back.
 
-import { load } from './client/bundle.js';
+import { insist, load } from './client/bundle.js';
 import { storeInTab, takeFromTab } from './client/tab-storage.js';
 import { createConversation } from './conversation.js';
 import { notLoaded } from './dom.js';
@@ -24,12 +24,6 @@ import { createView } from './view.js';
 
 // A backend that crashes mid-answer sends no notice, so silence is the only sign.
 const STALL_MS = 60_000;
-/** How long what the stream begins with may take to arrive. */
-const REPLAY_MS = 3_000;
-/** Characters of a message that are read out. */
-const MAX_SPOKEN = 1_000;
-/** Unsent text of a user who is not signed in any more. */
-const draftOf = (/** @type {User} */ { id }) => `chat-widget-draft ${id}`;
 
 /**
  * @param {ShadowRoot} root
@@ -41,35 +35,52 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
   let unsubscribe;
   /** @type {SessionInfo | undefined} */
   let known;
+  /** Whose conversation is shown. @type {User | undefined} */
+  let owner;
+  /** SSE id of the last event that was heard. @type {string | undefined} */
+  let heard;
+  /** @type {ReturnType<typeof import('./catch-up.js').createCatchUp> | undefined} */
+  let catchUp;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let stallTimer;
   /** @type {Status} */
   let status = 'connecting';
   /** Whether what waits to be sent is lost with the page. */
   let isUnkept = false;
-  /** When messages of before the page was opened have arrived. */
-  let levelAt = Infinity;
   /** What the sign-in panel was made from, if it is shown. */
   let signInShown = '';
 
+  /** In the browser's storage, what is a user's goes by this. */
+  const place = () => `${client.origin} ${channel} ${owner?.id}`;
+  /** Unsent text of a user who is not signed in any more. */
+  const draft = () => `chat-widget-draft ${place()}`;
+
   const view = createView(root, texts, {
     submit,
-    retry: (key) => submit(conversation.take(key)),
+    retry(key) {
+      const text = conversation.take(key);
+      if (text) submit(text, key);
+    },
     cancel,
     onForm: ({ type, data }) => client.send(channel, type, data),
-    older: catchUp,
-    place: `${client.origin} ${channel}`,
-    account: ({ target }) =>
+    async older(before) {
+      const page = await (await loadCatchUp()).older(before);
+      // Of an answer that is not complete there, the rest may never come.
+      watch();
+      return page;
+    },
+    place,
+    onAccount: ({ target }) =>
       load('./account.js', () => import('./account/module.js')).then(
         ({ account }) =>
           account(
             root,
-            /** @type {Element} */ (target),
+            /** @type {HTMLElement} */ (target),
             client.origin,
             client.check,
             client.logout,
-            () => known?.user?.id,
-            texts.strings,
+            () => owner,
+            texts,
           ),
         () => view.showNote(texts.strings.unloaded),
       ),
@@ -79,18 +90,21 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
   /** @type {import('./client/core.js').SubscribeOptions} */
   const subscription = {
     channels: [channel],
+    isKept: true,
     onEvent,
     onGap() {
-      apply(() => conversation.markGap(Date.now()));
-      void catchUp().catch(() => {});
+      apply(() => conversation.markGap(Date.now(), heard));
+      fillGap();
     },
     onState,
     onSession,
-    onUnsent({ key, channel: name, type, data, addedAt }, sent) {
+    onUnsent({ key, channel: name, type, data, addedAt }, sent, id) {
       if (name !== channel) return;
       apply(() => {
-        if (type === 'message') conversation.post(key, data.text, addedAt);
-        else conversation.record({ type, echo: true, data: { ...data, sent } }, addedAt);
+        if (type === 'message') {
+          conversation.post(key, data.text, addedAt);
+          conversation.expect(key, id);
+        } else conversation.record({ type, echo: true, data: { ...data, sent } }, addedAt);
       });
       track(key, sent);
     },
@@ -100,20 +114,33 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     },
   };
 
+  const draw = () => view.showMessages(conversation.all());
+
   /** @param {() => void} change */
   function apply(change) {
     change();
-    view.showMessages(conversation.all());
+    draw();
   }
 
-  /** @param {string} [before] position that earlier messages end at; without it, what is missing in the gap is asked */
-  async function catchUp(before) {
-    const { ask } = await load('./catch-up.js', () => import('./catch-up.js'));
-    const { record, all } = conversation;
-    const answer = await ask(client.origin, channel, known?.user?.id, client.check, record, all, before);
-    apply(() => {});
-    watch();
-    return answer;
+  async function loadCatchUp() {
+    const { createCatchUp } = await load('./catch-up.js', () => import('./catch-up.js'));
+    const user = () => (unsubscribe ? owner?.id : undefined);
+    return (catchUp ??= createCatchUp(client.origin, channel, user, client.check, record, conversation.all, draw));
+  }
+
+  /** Fills the gap, however often what is needed for that can't be loaded. */
+  const fillGap = () => void insist(loadCatchUp, undefined, draw).then((loaded) => loaded?.fill());
+
+  /** @type {typeof conversation.record} */
+  function record(...event) {
+    const message = conversation.record(...event);
+    if (message) {
+      const { id, role, text, key, problem } = message;
+      // It was accepted after all.
+      if (problem !== undefined) client.cancel(key);
+      onMessage({ id, role, text });
+    }
+    return message;
   }
 
   function showStatus() {
@@ -123,29 +150,37 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
   /** @param {Status} state */
   function onState(state) {
     status = state;
-    if (state === 'online') levelAt = Math.min(levelAt, Date.now() + REPLAY_MS);
     showStatus();
     onStatus(state);
   }
 
   /** @param {SessionInfo} info */
   function onSession(info) {
-    const previous = known?.user;
+    const previous = owner;
     const { user } = info;
     known = info;
-    const isSame = user?.id === previous?.id;
-    const [draft, unsent] = isSame ? [] : forget();
-    // Signing out deletes the user's draft.
-    if (previous && draft && status !== 'signed-out') storeInTab(draftOf(previous), draft);
+    // What is shown stays where it is if the time of the session is over, until somebody else signs in.
+    const isSame = user ? user.id === previous?.id : info.expired;
+    const unsent = conversation.unsent().map(({ text }) => text);
+    const typed = composer.getText();
+    // The browser keeps what waits, and it is sent once they are back.
+    const lost = join(...(isUnkept ? unsent : []), typed);
+    // Signing out deletes the user's draft. The page may be left for the next sign-in.
+    if (previous && user?.id !== previous.id && lost && status !== 'signed-out') storeInTab(draft(), lost);
+    if (!isSame) {
+      forget();
+      owner = user;
+    }
     if (!user) {
       void showSignIn(info);
       return;
     }
     signInShown = '';
     view.showChat(user.name);
+    const kept = takeFromTab(draft());
     if (isSame) return;
-    composer.setText(takeFromTab(draftOf(user)) ?? '');
-    if (previous) void showSwitch(user, previous, unsent ?? '').catch(() => {});
+    composer.setText(kept ?? '');
+    if (previous) void showSwitch(user, previous, unsent[0] ?? typed).catch(() => {});
   }
 
   const loadSignIn = () => load('./sign-in.js', () => import('./sign-in.js'));
@@ -167,7 +202,8 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     // A link that is replaced loses the focus.
     if (shown === signInShown) return;
     signInShown = shown;
-    view.showSignIn([]);
+    const isBar = Boolean(owner);
+    view.showSignIn([], isBar);
     const bundle = await loadSignIn().catch(() => undefined);
     // Signed in or removed meanwhile.
     if (shown !== signInShown) return;
@@ -177,7 +213,7 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
         signInShown = '';
         void showSignIn(info);
       };
-      view.showSignIn([notLoaded(texts.strings, again)]);
+      view.showSignIn([notLoaded(texts.strings, again)], isBar);
       return;
     }
     view.showSignIn(
@@ -187,37 +223,32 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
         info,
         strings: texts.strings,
         hasEnded,
+        forget: client.forget,
       }),
+      isBar,
     );
   }
 
-  /**
-   * Removes everything of the previous user from view and memory.
-   * @returns {string[]} their unsent text that only this page has, and all of it
-   */
+  /** Removes everything of the previous user from view and memory. */
   function forget() {
     clearTimeout(stallTimer);
-    const all = conversation.empty();
-    // The browser keeps what waits, and it is sent once they are back.
-    const lost = all.filter(({ state }) => isUnkept || state === 'failed');
-    const unsent = [lost, all].map((messages) => join(...messages.map(({ text }) => text), composer.getText()));
+    heard = undefined;
+    conversation.empty();
     apply(() => composer.setText(''));
-    view.announcer.reset();
     view.showNote('');
-    return unsent;
   }
 
   function showUnkept() {
     view.showNote(isUnkept && status !== 'online' ? texts.strings.unkept : '');
   }
 
-  /** @param {string} text */
-  function submit(text) {
-    const key = crypto.randomUUID();
+  /** @param {string} text @param {string} [key] of a message that failed */
+  function submit(text, key = crypto.randomUUID()) {
     showUnkept();
     apply(() => conversation.post(key, text, Date.now()));
     view.scrollToEnd();
-    track(key, client.send(channel, 'message', { text }, key));
+    const expect = (/** @type {string} */ id) => void conversation.expect(key, id);
+    track(key, client.send(channel, 'message', { text }, key, undefined, expect));
   }
 
   /**
@@ -231,8 +262,11 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
         apply(() => {
           // Another tab sends it, and its echo will come.
           if (code === 'taken-over') conversation.take(key);
-          else if (code !== 'cancelled')
-            conversation.fail(key, code === 'full' ? texts.strings.full : answer && message);
+          // It is sent once the user is back, if the browser keeps it.
+          else if (code !== 'cancelled' && (isUnkept || code !== 'user-changed')) {
+            const problem = code === 'full' ? texts.strings.full : answer && message;
+            if (!conversation.fail(key, problem)) client.cancel(key);
+          }
         }),
     );
   }
@@ -243,17 +277,12 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     client.cancel(key);
   }
 
-  /** @param {import('./client/feed.js').CausewayEvent} event */
-  function onEvent(event) {
+  /** @param {import('./client/feed.js').CausewayEvent} event @param {string} cursor */
+  function onEvent(event, cursor) {
+    heard = cursor;
     apply(() => {
-      const message = conversation.record(event, Date.now());
-      if (!message) return;
-      const { id, role, text, form, time } = message;
-      // The definition of a form may be anything.
-      const { title = '' } = Object(form);
-      if (role === 'assistant' && (Date.now() > levelAt || Date.now() - time < REPLAY_MS))
-        view.announcer.readOut(`${texts.strings.assistant}: ${spoken(text || title)}`);
-      onMessage({ id, role, text });
+      const message = record(event, Date.now(), cursor);
+      if (message) view.readOut(message);
     });
     watch();
   }
@@ -270,12 +299,13 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     connect() {
       view.connect();
       unsubscribe ??= client.subscribe(subscription);
+      // The element may have been out of the document.
+      if (catchUp) fillGap();
     },
 
     disconnect() {
       unsubscribe?.();
       unsubscribe = undefined;
-      levelAt = Infinity;
       clearTimeout(stallTimer);
       signInShown = '';
       view.disconnect();
@@ -284,14 +314,11 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     /** The texts have changed. */
     showTexts() {
       showStatus();
-      apply(() => {});
+      draw();
       if (signInShown && known) void showSignIn(known);
     },
   };
 }
-
-/** Without the signs of Markdown and the addresses of links. @param {string} text */
-const spoken = (text) => text.slice(0, MAX_SPOKEN).replace(/\[(.*?)\]\(.*?\)|[*`|]|^[#>]+ /gm, '$1');
 
 /** @param {...string} texts */
 const join = (...texts) => texts.filter(Boolean).join('\n');

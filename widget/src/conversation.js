@@ -17,7 +17,9 @@
  * @property {string} text
  * @property {MessageState} state
  * @property {number} time milliseconds since 1970
- * @property {string} [problem] why sending failed
+ * @property {string} [cursor] place in the stream: the SSE id of its first event; of a gap, of the last one before it
+ * @property {string} [latest] the SSE id of the event that it was last set by
+ * @property {string} [problem] why sending failed, if it did; empty if there is nothing to say about it
  * @property {unknown} [form] definition of a form that the user is asked to fill in
  * @property {unknown} [answer] the data of the event with which some page of the user has answered it; with the promise
  *   `sent` if it is still being sent
@@ -44,6 +46,8 @@ export function createConversation() {
   /** Next sequence number of each unfinished message. @type {Map<Message, number>} */
   const nextSeqs = new Map();
   let changes = 0;
+  /** SSE id of the event that is being recorded. @type {string | undefined} */
+  let cursor;
   /** After how many changes the characters were counted. */
   let lookedAt = 0;
   /** Answers that are being sent, by the id of a form that is still to come. @type {Map<unknown, unknown>} */
@@ -105,16 +109,10 @@ export function createConversation() {
    */
   function addMessage(id, role, text, time, form, attachments) {
     let message = byId.get(id);
-    if (!message && role === 'user') {
-      // The echo may overtake the response to the POST, which carries the id.
-      message = messages.find(
-        (other) => other.state === 'sending' && other.text === text && time > other.time - MAX_SKEW_MS,
-      );
-    }
     /** @type {Omit<Message, 'key'>} */
-    const values = { id, role, text, state: 'done', time, form, attachments };
+    const values = { id, role, text, state: 'done', time, form, attachments, latest: cursor };
     if (!message) {
-      message = change({ key: id, ...values, answer: early.get(id) }, {});
+      message = change({ key: id, ...values, cursor, answer: early.get(id) }, {});
       byId.set(id, message);
       insert(message);
       return message;
@@ -123,7 +121,10 @@ export function createConversation() {
     const wasOwn = wasIncomplete && !nextSeqs.has(message);
     nextSeqs.delete(message);
     byId.set(id, change(message, values));
-    if (wasOwn) insert(message);
+    if (wasOwn) {
+      message.cursor = cursor;
+      insert(message);
+    }
     return wasIncomplete ? message : undefined;
   }
 
@@ -136,7 +137,7 @@ export function createConversation() {
   function addDelta(id, seq, text, time) {
     let message = byId.get(id);
     if (!message) {
-      message = { key: id, id, role: 'assistant', text: '', state: 'streaming', time };
+      message = { key: id, id, role: 'assistant', text: '', state: 'streaming', time, cursor };
       byId.set(id, message);
       nextSeqs.set(message, 0);
       insert(message);
@@ -148,89 +149,98 @@ export function createConversation() {
     nextSeqs.set(message, seq + 1);
   }
 
+  /**
+   * Takes out a message of the user that the server has not accepted.
+   * @param {string} key
+   * @returns {string} its text; empty if it is accepted by now
+   */
+  function take(key) {
+    const message = byKey(key);
+    if (!message || !isUnconfirmed(message)) return '';
+    remove(message);
+    return message.text;
+  }
+
+  /**
+   * Notes the id that the server will give a message of the user, or has given it: its echo may be there already.
+   * @param {string} key
+   * @param {string} id
+   */
+  function expect(key, id) {
+    const message = byKey(key);
+    if (!message || message.state === 'done') return undefined;
+    byId.delete(message.id ?? '');
+    message.id = id;
+    if (byId.has(id)) {
+      takeOut(message);
+      return undefined;
+    }
+    byId.set(id, message);
+    return message;
+  }
+
   return {
     /** In order. catch-up.js changes the order. @returns {readonly Message[]} */
     all: () => messages,
 
-    /**
-     * Removes everything, since the user has changed or signed out.
-     * @returns {Message[]} those that were not sent
-     */
+    /** Those that were not sent. */
+    unsent: () => messages.filter(isUnconfirmed),
+
+    /** Removes everything, since the user has changed or signed out. */
     empty() {
-      const unsent = messages.filter(isUnconfirmed);
       messages = [];
       byId.clear();
       early.clear();
       nextSeqs.clear();
-      return unsent;
     },
 
     /**
-     * Adds a message of the user before the server has it.
+     * Adds a message of the user before the server has it. It may be sent again.
      * @param {string} key
      * @param {string} text
      * @param {number} now
      */
     post(key, text, now) {
+      take(key);
       messages.push(change({ key, id: null, role: 'user', text, state: 'sending', time: now }, {}));
     },
 
+    expect,
+
     /**
-     * Records that the server accepted a message of the user and assigned its id.
+     * Records that the server accepted a message of the user.
      * @param {string} key
      * @param {string} id
      */
     accept(key, id) {
-      const message = byKey(key);
-      if (!message || message.id === id) return;
-      if (message.id !== null) {
-        // The echo of an equal text from another tab was mistaken for this message's. Its own echo is still to come.
-        if (byId.has(id)) return;
-        const own = change({ ...message }, { key: `${key}:${id}`, id, state: 'sent' });
-        byId.set(id, own);
-        insert(own);
-      } else if (byId.has(id)) {
-        remove(message);
-      } else {
-        byId.set(id, change(message, { id, state: 'sent' }));
-      }
+      const message = expect(key, id);
+      if (message) change(message, { state: 'sent' });
     },
 
     /**
      * @param {string} key
      * @param {string} [problem]
+     * @returns {boolean} whether it was not accepted after all, which its echo would tell
      */
-    fail(key, problem) {
-      let message = byKey(key);
-      if (!message) return;
-      if (message.state !== 'sending') {
-        // The echo of an equal text from another tab was mistaken for this message's.
-        message = { ...message, key: `${key}:own`, id: null };
-        messages.push(message);
-      }
+    fail(key, problem = '') {
+      const message = byKey(key);
+      if (!message || message.state === 'done') return false;
       change(message, { state: 'failed', problem });
+      return true;
     },
 
-    /**
-     * Takes out a message of the user that the server has not accepted.
-     * @param {string} key
-     * @returns {string} its text; empty if it is accepted by now
-     */
-    take(key) {
-      const message = byKey(key);
-      if (!message || !isUnconfirmed(message)) return '';
-      remove(message);
-      return message.text;
-    },
+    take,
 
     /**
      * Marks that messages may be missing before the next record.
      * @param {number} now
+     * @param {string} [heard] SSE id of the last event before
      */
-    markGap(now) {
+    markGap(now, heard) {
       const last = messages.findLast((message) => !isUnconfirmed(message));
       if (last?.role === 'gap') return;
-      insert(change({ key: crypto.randomUUID(), id: null, role: 'gap', text: '', state: 'done', time: now }, {}));
+      const key = crypto.randomUUID();
+      insert(change({ key, id: null, role: 'gap', text: '', state: 'done', time: now, cursor: heard }, {}));
     },
 
     /** Marks unfinished messages as interrupted, after a long time without a delta. A later delta resumes them. */
@@ -244,9 +254,11 @@ export function createConversation() {
      * Applies one event of the stream.
      * @param {unknown} event the CloudEvent
      * @param {number} now
+     * @param {string} [place] its SSE id
      * @returns {Message | undefined} the message that it completed
      */
-    record(event, now) {
+    record(event, now, place) {
+      cursor = place;
       // A record may hold anything. For a value that is not an object, all of these are undefined.
       const { echo, id: eventId, type, time, data } = Object(event);
       const { id: messageId, form, attachments, text = (form || attachments) && '', seq, role, sent } = Object(data);

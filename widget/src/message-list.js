@@ -35,7 +35,7 @@ export function createMessageList(texts, actions) {
     texts.bind(element('strong', {}), 'emptyTitle'),
     texts.bind(element('span', {}), 'emptyText'),
   );
-  // No live region, which would read out every piece of a streamed answer. The announcer does that better.
+  // No live region, which would read out every piece of a streamed answer. message.js does that better.
   const log = { part: 'log', role: 'group', tabindex: '0' };
   const scroller = texts.bind(element('div', log, empty, list), 'heading', 'aria-label');
   const body = element('div', { class: 'body' }, scroller);
@@ -51,6 +51,8 @@ export function createMessageList(texts, actions) {
   /** Undefined: not loaded yet. @type {import('./message/module.js').Extras | undefined} */
   let extras;
   let isLoading = false;
+  /** What is still to be read out. @type {Message[]} */
+  const unheard = [];
 
   scroller.onscroll = () => {
     isAtEnd = hasNewest && scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_END_PX;
@@ -86,9 +88,16 @@ export function createMessageList(texts, actions) {
           older,
         );
         update(shown, isOnline);
+        readOut();
       },
       () => scroller.append(notLoaded(texts.strings, loadExtras)),
     );
+  }
+
+  /** @param {Message} [message] that is complete now */
+  function readOut(message) {
+    if (message) unheard.push(message);
+    if (extras) for (const next of unheard.splice(0)) extras.readOut(next, texts.strings.assistant);
   }
 
   /** @param {Message} message */
@@ -211,5 +220,6 @@ export function createMessageList(texts, actions) {
     scrollToEnd,
     stick,
     update,
+    readOut,
   };
 }

@@ -3,6 +3,7 @@
 
 import { isOn, login, loginUrl } from './client/departure.js';
 import { openPopup } from './client/popup.js';
+import { SIGNED_OUT } from './client/signed-out.js';
 import { element } from './dom.js';
 import { SIGN_IN_STRINGS } from './sign-in-strings.js';
 import css from './sign-in.css';
@@ -10,6 +11,8 @@ import { fill } from './strings.js';
 
 /** @type {CSSStyleSheet | undefined} */
 let sheet;
+/** Where a panel hears of sign-outs. @type {WeakMap<ShadowRoot, BroadcastChannel>} */
+const channels = new WeakMap();
 
 /**
  * @typedef {object} SignIn
@@ -18,6 +21,7 @@ let sheet;
  * @property {import('./client/core.js').SessionInfo} info
  * @property {Partial<import('./strings.js').Strings>} strings
  * @property {boolean} hasEnded a session has ended just now
+ * @property {() => unknown} forget empties the conversation that stays above the panel after a session has expired
  */
 
 /**
@@ -25,12 +29,19 @@ let sheet;
  * @param {SignIn} signIn
  * @returns {Element[]}
  */
-export function signInPanel(root, { origin, ask, info, strings, hasEnded }) {
+export function signInPanel(root, { origin, ask, info, strings, hasEnded, forget }) {
   if (!sheet) {
     sheet = new CSSStyleSheet();
     sheet.replaceSync(css);
   }
   if (!root.adoptedStyleSheets.includes(sheet)) root.adoptedStyleSheets.push(sheet);
+  channels.get(root)?.close();
+  if (info.expired) {
+    // Without a session, there is no stream that would tell.
+    const channel = new BroadcastChannel(SIGNED_OUT);
+    channel.onmessage = ({ data }) => text.isConnected && String(data).startsWith(`${origin} `) && forget();
+    channels.set(root, channel);
+  }
   const texts = { ...SIGN_IN_STRINGS, ...strings };
   const { providers, problem } = info;
   const text = element('p', { role: 'status' }, reason());

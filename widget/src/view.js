@@ -11,10 +11,10 @@ import { createMessageList } from './message-list.js';
  * @property {(text: string) => void} submit
  * @property {(key: string) => void} retry a message that failed
  * @property {(key: string) => void} cancel a message that waits
- * @property {(event: Event) => void} account the user's name was pressed, or the button to sign out
+ * @property {(event: Event) => void} onAccount the user's name was pressed, or the button to sign out
  * @property {(event: { type: string, data: unknown }) => Promise<unknown>} onForm a form was filled in
  * @property {(before: string) => Promise<import('./window/earlier.js').Page>} older asks for earlier messages
- * @property {string} place of the conversation: edge and channel
+ * @property {() => string} place of the conversation: edge, channel and user
  */
 
 /**
@@ -27,13 +27,7 @@ export function createView(root, texts, actions) {
   const composer = createComposer(texts, actions.submit);
   const announcer = createAnnouncer();
   const status = element('span', { part: 'status' });
-  const name = element('button', {
-    type: 'button',
-    part: 'name',
-    dir: 'auto',
-    'aria-haspopup': 'dialog',
-    'aria-expanded': 'false',
-  });
+  const name = button('name');
   const note = element('p', { part: 'note', role: 'status' });
   const panel = element('div', { part: 'sign-in', tabindex: '-1' });
   const signOut = texts.bind(button('sign-out'), 'signOut');
@@ -47,7 +41,9 @@ export function createView(root, texts, actions) {
   /** @type {readonly import('./conversation.js').Message[]} */
   let messages = [];
 
-  name.onclick = signOut.onclick = actions.account;
+  name.dir = 'auto';
+  name.ariaHasPopup = 'dialog';
+  name.onclick = signOut.onclick = actions.onAccount;
   const header = element(
     'header',
     { part: 'header' },
@@ -104,11 +100,14 @@ export function createView(root, texts, actions) {
   /**
    * @param {boolean} isChat
    * @param {boolean} isSignIn
+   * @param {boolean} [isBar] whether the messages stay above the sign-in panel
    */
-  function arrange(isChat, isSignIn) {
+  function arrange(isChat, isSignIn, isBar = false) {
     keepFocus(() => {
       for (const part of chat) part.hidden = !isChat;
+      list.body.hidden &&= !isBar;
       panel.hidden = !isSignIn;
+      panel.classList.toggle('bar', isBar);
       // What is there stays until there is as much to show.
       if (isChat || panel.firstChild || !root.firstChild) appear();
     });
@@ -121,7 +120,7 @@ export function createView(root, texts, actions) {
 
   return {
     composer,
-    announcer,
+    readOut: list.readOut,
     showMessages,
     scrollToEnd: list.scrollToEnd,
 
@@ -137,7 +136,6 @@ export function createView(root, texts, actions) {
     disconnect() {
       watch?.abort();
       watch = undefined;
-      announcer.reset();
       // Another user may be signed in when the widget comes back.
       arrange(false, false);
     },
@@ -148,10 +146,13 @@ export function createView(root, texts, actions) {
       arrange(true, false);
     },
 
-    /** @param {Element[]} nodes what the sign-in panel has */
-    showSignIn(nodes) {
+    /**
+     * @param {Element[]} nodes what the sign-in panel has
+     * @param {boolean} isBar whether the messages stay above it
+     */
+    showSignIn(nodes, isBar) {
       keepFocus(() => panel.replaceChildren(...nodes));
-      arrange(false, true);
+      arrange(false, true, isBar);
     },
 
     /** @param {string} text shown above the input field; empty to remove the note */

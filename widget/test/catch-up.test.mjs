@@ -4,102 +4,149 @@ import { test } from 'node:test';
 import { insert, insertOlder } from '../src/catch-up.js';
 import { createConversation } from '../src/conversation.js';
 
-/** @param {number} minute @param {string} [text] */
-const event = (minute, text = `m${minute}`) => ({
-  id: `e${minute}`,
+/** Place in the stream. @param {number} offset */
+const place = (offset) => `v2.chat.7.0.${offset}`;
+
+/** @param {number} offset @param {string} [time] whatever the backend's clock says */
+const event = (offset, time = '2026-01-02T03:04:05Z') => ({
+  id: `e${offset}`,
   type: 'message',
   channel: 'chat',
-  time: `2026-01-02T03:${String(minute).padStart(2, '0')}:00Z`,
-  data: { text },
+  time,
+  data: { text: `m${offset}` },
 });
 
 /**
- * A conversation with messages of these minutes, then a gap, then those.
+ * @param {number[]} offsets
+ * @param {{ before?: number, isComplete?: boolean, events?: any[] }} [options] before: without it, there is nothing
+ */
+const pageOf = (offsets, { before, isComplete = true, events = offsets.map((offset) => event(offset)) } = {}) => ({
+  events,
+  ids: offsets.map(place),
+  before: before === undefined ? null : place(before),
+  complete: isComplete,
+});
+
+/**
+ * A conversation with messages of these places, then a gap, then those.
  * @param {number[]} before @param {number[]} after
  */
 function conversationOf(before, after) {
   const conversation = createConversation();
-  for (const minute of before) conversation.record(event(minute), 0);
-  conversation.markGap(0);
-  for (const minute of after) conversation.record(event(minute), 0);
-  const fill = (/** @type {number[]} */ minutes, isComplete = true) =>
-    insert(
-      minutes.map((minute) => event(minute)),
-      isComplete,
-      conversation.record,
-      () => /** @type {any} */ (conversation.all()),
-    );
+  const hear = (/** @type {number} */ offset, /** @type {string} */ time) =>
+    conversation.record(event(offset, time), 0, place(offset));
+  // Clocks go as they like.
+  for (const offset of before) hear(offset, `2026-01-02T03:${59 - offset}:00Z`);
+  conversation.markGap(0, before.length ? place(before.at(-1) ?? 0) : undefined);
+  for (const offset of after) hear(offset, `2026-01-02T02:${59 - offset}:00Z`);
+  const all = () => /** @type {any} */ (conversation.all());
+  const fill = (/** @type {any} */ page) => insert(page, conversation.record, all);
+  const older = (/** @type {any} */ page, asked = '') => insertOlder(page, asked, conversation.record, all);
   const texts = () => conversation.all().map(({ role, text }) => (role === 'gap' ? '…' : text));
-  return { conversation, fill, texts };
+  return { conversation, fill, older, texts };
 }
 
-test('missing messages get their places, and the gap goes', () => {
+test('missing messages get their places in the stream, whatever their times, and the gap goes', () => {
   const { conversation, fill, texts } = conversationOf([1, 2], [5]);
   conversation.post('k', 'unsent', 0);
-  fill([2, 3, 4, 5, 6]);
+  assert.ok(fill(pageOf([2, 3, 4, 5, 6], { before: 2 })));
   assert.deepEqual(texts(), ['m1', 'm2', 'm3', 'm4', 'm5', 'm6', 'unsent']);
 });
 
-test('the gap stays where the page begins, if more may be missing before it', () => {
+test('the gap stays where messages may be missing, if the page does not reach back to them', () => {
   const { fill, texts } = conversationOf([1, 2], [9]);
-  fill([7, 8, 9]);
-  assert.deepEqual(texts(), ['m1', 'm2', '…', 'm7', 'm8', 'm9']);
+  // A later message with an early time, or one that was written again, says nothing.
+  const events = [event(7, '2020-01-01T00:00:00Z'), { ...event(8), id: 'e1' }, event(9)];
+  assert.ok(fill(pageOf([7, 8, 9], { before: 7, events })));
+  assert.deepEqual(texts(), ['m8', 'm2', '…', 'm7', 'm9'], 'the message that was written again keeps its place');
+});
+
+test('the gap goes if the page begins directly behind what was there', () => {
+  const { fill, texts } = conversationOf([1, 2], [4]);
+  fill(pageOf([3, 4], { before: 3 }));
+  assert.deepEqual(texts(), ['m1', 'm2', 'm3', 'm4']);
 });
 
 test('the gap stays if the edge says that the page is not complete, or is empty', () => {
-  for (const [page, isComplete] of /** @type {[number[], boolean][]} */ ([
-    [[2, 4], false],
-    [[], true],
-  ])) {
+  for (const page of [pageOf([2, 4, 5], { before: 2, isComplete: false }), pageOf([])]) {
     const { fill, texts } = conversationOf([1, 2], [5]);
-    fill(page, isComplete);
+    assert.ok(fill(page));
     assert.ok(texts().includes('…'), texts().join());
   }
+});
+
+test('a page that lacks what was heard behind the gap is too old to fill it', () => {
+  const { fill, texts } = conversationOf([1, 2], [9]);
+  assert.equal(fill(pageOf([1, 2, 3], { before: 1 })), false);
+  assert.ok(texts().includes('…'), texts().join());
+  assert.ok(fill(pageOf([2, 3, 8, 9], { before: 2 })));
+  assert.deepEqual(texts(), ['m1', 'm2', 'm3', 'm8', 'm9']);
 });
 
 test('without a gap nothing changes', () => {
   const { conversation, fill, texts } = conversationOf([1], []);
   conversation.empty();
-  fill([1, 2]);
+  fill(pageOf([1, 2]));
   assert.deepEqual(texts(), []);
 });
 
 test('a gap that is trimmed meanwhile takes no other message with it', () => {
   const { conversation, fill, texts } = conversationOf([1], []);
-  for (let i = 0; i < 499; i += 1) conversation.record({ ...event(5, `n${i}`), id: `n${i}` }, 0);
+  for (let i = 0; i < 499; i += 1) conversation.record({ ...event(5), id: `n${i}` }, 0, place(5 + i));
   conversation.post('k', 'unsent', 0);
-  fill([2, 3, 4]);
+  fill(pageOf([2, 3, 4], { before: 2 }));
   assert.equal(texts().at(-1), 'unsent');
-  assert.ok(texts().includes('n498'));
 });
 
 test('earlier messages that were deleted later do not come back', () => {
-  const { conversation, texts } = conversationOf([], []);
-  const all = () => /** @type {any} */ (conversation.all());
+  const { conversation, older, texts } = conversationOf([], []);
+  conversation.empty();
   const deletion = { ...event(8), type: 'delete', data: { id: 'e3' } };
-  insertOlder([event(7), /** @type {any} */ (deletion)], conversation.record, all);
-  insertOlder([event(3), event(4)], conversation.record, all);
-  assert.deepEqual(
-    texts().filter((text) => text !== '…'),
-    ['m4', 'm7'],
-  );
+  older(pageOf([7, 8], { before: 7, events: [event(7), deletion] }));
+  older(pageOf([3, 4]), place(7));
+  assert.deepEqual(texts(), ['m4', 'm7']);
 });
 
-test('earlier messages come before those that are shown, each once', () => {
-  const { conversation, texts } = conversationOf([], []);
-  for (const minute of [5, 6]) conversation.record(event(minute), 0);
+test('an earlier version of a message does not replace the later one', () => {
+  const { conversation, older, texts } = conversationOf([], []);
+  conversation.empty();
+  conversation.record({ ...event(9), id: 'e3', data: { id: 'e3', text: 'corrected' } }, 0, place(9));
+  older(pageOf([3], { events: [{ ...event(3), data: { id: 'e3', text: 'wrong' } }] }));
+  assert.deepEqual(texts(), ['corrected']);
+});
+
+test('earlier messages come before those that are shown, each once, whatever their times', () => {
+  const { conversation, older, texts } = conversationOf([], [5, 6]);
   conversation.post('k', 'unsent', 0);
-  const older = (/** @type {number[]} */ minutes) =>
-    insertOlder(
-      minutes.map((minute) => event(minute)),
-      conversation.record,
-      () => /** @type {any} */ (conversation.all()),
-    );
-  assert.equal(older([5, 6]), false);
-  assert.equal(older([3, 4, 5]), true);
-  assert.equal(older([1, 2]), true);
-  assert.deepEqual(
-    texts().filter((text) => text !== '…'),
-    ['m1', 'm2', 'm3', 'm4', 'm5', 'm6', 'unsent'],
-  );
+  assert.equal(older(pageOf([5, 6], { before: 5 })), false);
+  assert.equal(older(pageOf([3, 4, 5], { before: 3 }), place(5)), true);
+  assert.equal(older(pageOf([1, 2], { before: 1 }), place(3)), true);
+  assert.deepEqual(texts(), ['…', 'm1', 'm2', 'm3', 'm4', 'm5', 'm6', 'unsent']);
+});
+
+test('earlier messages that reach over a gap close it, unless something is missing among them', () => {
+  for (const isComplete of [true, false]) {
+    const { older, texts } = conversationOf([1, 2], [9]);
+    older(pageOf([7, 8, 9], { before: 7, isComplete }));
+    assert.deepEqual(texts(), ['m1', 'm2', '…', 'm7', 'm8', 'm9']);
+    older(pageOf([2, 3], { before: 2 }), place(7));
+    assert.equal(texts().includes('…'), !isComplete, texts().join());
+  }
+});
+
+test('earlier messages of before a gap leave it', () => {
+  const { older, texts } = conversationOf([5, 6], [9]);
+  older(pageOf([1, 2], { before: 1 }), place(5));
+  assert.deepEqual(texts(), ['m1', 'm2', 'm5', 'm6', '…', 'm9']);
+});
+
+test('an accepted message without an echo stays behind what it is behind', () => {
+  const { conversation, older, texts } = conversationOf([], []);
+  conversation.empty();
+  conversation.record(event(5), 0, place(5));
+  conversation.post('k', 'mine', 0);
+  conversation.accept('k', 'id');
+  conversation.record(event(6), 0, place(6));
+  older(pageOf([1, 2]));
+  assert.deepEqual(texts(), ['m1', 'm2', 'm5', 'mine', 'm6']);
 });

@@ -119,26 +119,43 @@ describe('a message of the user', () => {
     assert.deepEqual(transcript(), ['user done: hi', 'user done: hi']);
   });
 
-  test('is not mistaken for an older one with the same text', () => {
-    const sentAt = Date.parse('2026-06-01T12:00:00Z');
-    conversation.post('k', 'ok', sentAt);
-    const echo = (/** @type {string} */ id, /** @type {number} */ ms) =>
-      conversation.record(
-        { id, type: 'message', echo: true, time: new Date(ms).toISOString(), data: { text: 'ok' } },
-        sentAt,
-      );
-    echo('older', sentAt - 3_600_000);
+  test('is not mistaken for another one with the same text', () => {
+    conversation.post('k', 'ok', 1);
+    conversation.expect('k', 'mine');
+    receiveEcho('other', { text: 'ok' });
     assert.deepEqual(transcript(), ['user done: ok', 'user sending: ok']);
-    echo('own', sentAt + 10);
+    receiveEcho('mine', { text: 'ok' });
     assert.deepEqual(transcript(), ['user done: ok', 'user done: ok']);
+    assert.equal(conversation.all()[1]?.key, 'k');
   });
 
-  test('is shown as failed even if an equal one of another tab was taken for it', () => {
-    conversation.post('k', 'ok', 1);
-    receiveEcho('other', { text: 'ok' });
-    conversation.fail('k', 'Too large');
-    assert.deepEqual(transcript(), ['user done: ok', 'user failed: ok']);
-    assert.equal(conversation.take(conversation.all()[1]?.key ?? ''), 'ok');
+  test('that failed is the one whose echo comes after all', () => {
+    conversation.post('k', 'hi', 1);
+    conversation.expect('k', 'in-1');
+    assert.ok(conversation.fail('k', 'Gateway timeout'));
+    assert.equal(receiveEcho('in-1', { text: 'hi' })?.key, 'k');
+    assert.deepEqual(transcript(), ['user done: hi']);
+  });
+
+  test('that fails after its echo came was accepted', () => {
+    conversation.post('k', 'hi', 1);
+    conversation.expect('k', 'in-1');
+    receiveEcho('in-1', { text: 'hi' });
+    assert.equal(conversation.fail('k'), false);
+    assert.deepEqual(transcript(), ['user done: hi']);
+    // Told of again after a reload, by which its echo is there.
+    conversation.post('k2', 'hi', 1);
+    conversation.expect('k2', 'in-1');
+    assert.equal(conversation.fail('k2'), false);
+    assert.deepEqual(transcript(), ['user done: hi']);
+  });
+
+  test('is sent again as the same entry', () => {
+    conversation.post('k', 'hi', 1);
+    conversation.post('other', 'there', 1);
+    conversation.fail('k');
+    conversation.post('k', 'hi', 2);
+    assert.deepEqual(transcript(), ['user sending: there', 'user sending: hi']);
   });
 
   test('moves to its place in the stream when its echo arrives', () => {
@@ -177,14 +194,15 @@ describe('a message of the user', () => {
     assert.deepEqual(transcript(), ['user sent: accepted']);
   });
 
-  test('is returned by empty() if it was not sent', () => {
+  test('is known as unsent until it is accepted', () => {
     for (const key of ['sent', 'sending', 'failed']) conversation.post(key, key, 1);
     conversation.accept('sent', 'in-1');
     conversation.fail('failed');
     assert.deepEqual(
-      conversation.empty().map(({ text }) => text),
+      conversation.unsent().map(({ text }) => text),
       ['sending', 'failed'],
     );
+    conversation.empty();
     assert.deepEqual(transcript(), []);
   });
 });

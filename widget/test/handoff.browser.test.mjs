@@ -47,6 +47,24 @@ describe('sign-in on a page of another site', () => {
     assert.deepEqual(edge.redemptions, [true]);
   });
 
+  for (const asks of [true, false])
+    test(`redeems the code for the widget if the client, which ${asks ? 'asks' : 'does not ask'}, comes first`, async () => {
+      await widget.page.route(`${widget.hostOrigin}/host.js`, (route) =>
+        route.fulfill({
+          contentType: 'text/javascript',
+          body: `import { createClient } from '${widget.edgeOrigin}/assets/client.js';
+          const client = createClient({ edge: '${widget.edgeOrigin}' });
+          if (${asks}) await client.session();
+          const { mount } = await import('${widget.edgeOrigin}/assets/chat-widget.js');
+          mount(document.body);`,
+        }),
+      );
+      await widget.open();
+      await widget.page.getByRole('link', { name: 'Continue with GitHub' }).click();
+      await widget.waitForStatus('Online');
+      assert.deepEqual(edge.redemptions, [true]);
+    });
+
   test('S154: reports blocked cookies, and offers a new window instead of another sign-in', async () => {
     edge.isCookieBlocked = true;
     await widget.open();

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
+import { GRACE } from './stub-edge.mjs';
 import { until, useWidgetPage } from './widget-page.mjs';
 
 describe('what a message has besides plain text', () => {
@@ -207,6 +208,26 @@ describe('a long conversation', () => {
     await widget.openSignedIn();
     await widget.waitForMessage({ text: 'second new' });
     await widget.page.locator('chat-widget .copy-message').last().waitFor({ state: 'attached' });
+    assert.equal(await marked.count(), 0);
+  });
+
+  test('what another user has read does not count, nor do the times that backends write', async () => {
+    const future = new Date(Date.now() + 3_600_000).toISOString();
+    edge.publish('message', { text: 'from a fast clock' }, undefined, undefined, future);
+    await widget.openSignedIn();
+    const reads = () => widget.page.evaluate(() => Object.keys(localStorage).filter((key) => key.includes('-read ')));
+    await eventually(async () => (await reads()).length === 1);
+    await widget.page.goto('about:blank');
+    edge.publish('message', { text: 'from a right clock' });
+    await widget.openSignedIn();
+    const marked = widget.page.locator('chat-widget .message:has(.unread)');
+    assert.match((await marked.textContent()) ?? '', /New.*from a right clock/s);
+    edge.history = [];
+    edge.publish('message', { text: 'for Grace' });
+    edge.user = GRACE;
+    await widget.page.reload();
+    await widget.waitForMessage({ text: 'for Grace' });
+    await eventually(async () => (await reads()).length === 2);
     assert.equal(await marked.count(), 0);
   });
 

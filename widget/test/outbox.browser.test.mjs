@@ -67,6 +67,71 @@ describe('messages that wait', () => {
     assert.deepEqual(await widget.messageTexts(), ['hello']);
   });
 
+  const SORRY = { status: 500, title: 'Internal error', headers: { 'Retry-After': '0.01' } };
+  const failed = () => widget.waitForMessage({ role: 'user', state: 'failed', text: 'Internal error' });
+
+  test('that failed outlive a reload, and are sent again under their key', async () => {
+    await widget.openSignedIn();
+    edge.postFailures = Array(5).fill(SORRY);
+    await widget.send('hello');
+    await failed();
+    await areKept(['hello']);
+    await widget.page.reload();
+    await failed();
+    assert.equal(edge.posts.length, 5, 'not sent by itself');
+    await widget.page.getByRole('button', { name: 'Try again' }).click();
+    await widget.waitForMessage({ role: 'user', state: 'done', text: 'hello' });
+    assert.equal(new Set(edge.posts.map(({ key }) => key)).size, 1);
+    assert.notEqual(edge.posts.at(-1)?.repeat, undefined);
+    assert.deepEqual(await widget.messageTexts(), ['hello']);
+    await areKept([]);
+  });
+
+  test('that failed go when the user takes them back', async () => {
+    await widget.openSignedIn();
+    edge.postFailures = Array(5).fill(SORRY);
+    await widget.send('hello');
+    await failed();
+    await areKept(['hello']);
+    await widget.page.getByRole('button', { name: 'Cancel' }).click();
+    await areKept([]);
+    assert.equal(await widget.page.getByPlaceholder('Write a message').inputValue(), 'hello');
+    await widget.page.reload();
+    await widget.waitForStatus('Online');
+    assert.deepEqual(await widget.messageTexts(), []);
+  });
+
+  test('that failed but were accepted are there once, and not to be sent again', async () => {
+    await widget.openSignedIn();
+    const write = edge.write.bind(edge);
+    /** @type {string[]} */
+    const late = [];
+    edge.write = (frame) => late.push(frame);
+    edge.postFailures = [{ ...SORRY, isAccepted: true }, ...Array(4).fill(SORRY)];
+    await widget.send('hello');
+    await failed();
+    edge.write = write;
+    for (const frame of late) edge.write(frame);
+    await widget.waitForMessage({ role: 'user', state: 'done', text: 'hello' });
+    assert.deepEqual(await widget.messageTexts(), ['hello']);
+    await areKept([]);
+  });
+
+  test('that failed but were accepted are there once after a reload, too', async () => {
+    await widget.openSignedIn();
+    const write = edge.write.bind(edge);
+    edge.write = () => {};
+    edge.postFailures = [{ ...SORRY, isAccepted: true }, ...Array(4).fill(SORRY)];
+    await widget.send('hello');
+    await failed();
+    await areKept(['hello']);
+    edge.write = write;
+    await widget.page.reload();
+    await widget.waitForMessage({ role: 'user', state: 'done', text: 'hello' });
+    await areKept([]);
+    assert.deepEqual(await widget.messageTexts(), ['hello']);
+  });
+
   test('are taken over by another tab once theirs is gone', async () => {
     await widget.openSignedIn();
     const other = await widget.context.newPage();

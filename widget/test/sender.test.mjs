@@ -22,6 +22,7 @@ function senderOf({ confirm = async () => true, mark = async () => true, answer 
   let queue;
   /** @type {Promise<unknown>[]} */
   const adopted = [];
+  const told = gate();
   const sender = createSender(
     'https://edge.example',
     ADA,
@@ -35,11 +36,15 @@ function senderOf({ confirm = async () => true, mark = async () => true, answer 
     ending.signal,
     confirm,
     () => {},
-    (_event, sent) => adopted.push(sent),
+    (_event, sent, id) => {
+      adopted.push(sent);
+      told.resolve(id);
+    },
     () => log.push('unkept'),
     async (owner, given) => {
       queue = given;
       return {
+        drop: (key) => void log.push(`drop ${key}`),
         keep: ({ key }) => void log.push(`keep ${key} of ${owner}`),
         mark: ({ key }) => {
           log.push(`mark ${key} of ${owner}`);
@@ -52,7 +57,7 @@ function senderOf({ confirm = async () => true, mark = async () => true, answer 
   const event = (key) => ({ key, channel: 'chat', type: 'message', data: { text: key }, addedAt: 0 });
   const send = (/** @type {string} */ key) => codeOf(sender.send(event(key)));
   const posts = () => log.filter((line) => line.startsWith('post'));
-  return { sender, ending, log, posts, event, send, adopted, queue: () => /** @type {any} */ (queue) };
+  return { sender, ending, log, posts, event, send, adopted, told, queue: () => /** @type {any} */ (queue) };
 }
 
 /** @param {Promise<unknown>} promise @returns {Promise<unknown>} what it was settled with */
@@ -141,13 +146,75 @@ describe("a user's events", () => {
   });
 
   test('that may have been accepted long ago are told as expired', async () => {
-    const { adopted, queue, event, posts } = senderOf();
+    const { adopted, told, queue, event, posts } = senderOf();
     await turn();
-    void queue().adopt(event('a'), true);
+    assert.equal(await codeOf(queue().adopt(event('a'), true)), 'expired');
+    await told.promise;
     assert.equal(await codeOf(/** @type {Promise<unknown>} */ (adopted[0])), 'expired');
     assert.deepEqual(posts(), []);
   });
 });
+
+describe('an event that fails and is kept', () => {
+  const failing = (/** @type {number} */ status) => async () => Response.json({ title: 'Sorry' }, { status });
+
+  test('is sent again under its key, as a repeat, as long as the edge recognizes it', async () => {
+    mock.timers.enable({ apis: ['Date', 'setTimeout'] });
+    let answer = failing(500);
+    const { sender, event, posts } = senderOf({ answer: () => answer() });
+    /** @type {string[]} */
+    const ids = [];
+    const send = () => codeOf(sender.send(event('a'), (id) => ids.push(id)));
+    const fails = async () => {
+      const sent = send();
+      let isOver = false;
+      void sent.then(() => (isOver = true));
+      for (let seconds = 0; seconds < 120 && !isOver; seconds += 1) {
+        await turn();
+        mock.timers.tick(1000);
+      }
+      await sent;
+    };
+    try {
+      await fails();
+      assert.equal(posts().length, 5);
+      answer = async () => Response.json({ id: 'in-1' }, { status: 202 });
+      assert.deepEqual(await send(), { id: 'in-1' });
+      assert.match(posts().at(-1) ?? '', /^post a as github:1 again after \d+ s$/);
+
+      answer = failing(500);
+      await fails();
+      mock.timers.tick(MAX_TRY_MS);
+      answer = async () => Response.json({ id: 'in-2' }, { status: 202 });
+      assert.deepEqual(await send(), { id: 'in-2' });
+      assert.match(posts().at(-1) ?? '', /^post [0-9a-f-]{36} as github:1$/, 'with another key');
+      await until(() => ids.length === 4);
+      assert.deepEqual(ids.slice(0, 3), Array(3).fill('QW4VHNFfBIAb4CNMPUIqulfX'));
+      assert.notEqual(ids[3], ids[0]);
+    } finally {
+      mock.timers.reset();
+    }
+  });
+
+  test('comes from a page that is gone as failed, and is dropped when it is given up', async () => {
+    const { sender, queue, event, adopted, told, posts, log } = senderOf();
+    await turn();
+    const failed = { message: 'Sorry', status: 500 };
+    const sent = queue().adopt({ ...event('a'), keeps: true, failed }, false);
+    await assert.rejects(sent, failed);
+    await told.promise;
+    assert.equal(adopted.length, 1);
+    assert.deepEqual(posts(), []);
+    sender.cancel('a');
+    await turn();
+    assert.equal(log.at(-1), 'drop a');
+  });
+});
+
+/** @param {() => boolean} condition */
+async function until(condition) {
+  while (!condition()) await turn();
+}
 
 describe('an event that is tried for long', () => {
   beforeEach(() => mock.timers.enable({ apis: ['Date', 'setTimeout'] }));

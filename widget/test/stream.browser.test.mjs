@@ -104,6 +104,40 @@ describe('the stream', () => {
     assert.deepEqual(await widget.messageTexts(), ['one', 'two']);
   });
 
+  test('is reopened where it was when the edge gives no more signs of life', async () => {
+    await widget.page.clock.install();
+    const last = edge.publish('message', { id: 'a', text: 'one' });
+    await widget.openSignedIn();
+    await widget.waitForMessage({ text: 'one' });
+    // Silence alone says nothing: older edges give no signs of life.
+    await widget.page.clock.fastForward(60_000);
+    assert.equal(edge.lastEventIds.length, 1);
+    edge.write('event: ping\ndata: {}\n\n');
+    edge.publish('message', { id: 'b', text: 'two' });
+    await widget.waitForMessage({ text: 'two' });
+    edge.deafen();
+    const lost = edge.publish('message', { id: 'c', text: 'three' });
+    await widget.page.clock.fastForward(30_000);
+    assert.equal(edge.lastEventIds.length, 1, 'three signs of life may be late');
+    await widget.page.clock.fastForward(30_000);
+    await widget.waitForMessage({ text: 'three' });
+    assert.deepEqual(edge.lastEventIds, [undefined, edge.history.at(-2)?.id]);
+    assert.deepEqual(await widget.messageTexts(), ['one', 'two', 'three']);
+    assert.ok(last.id < lost.id);
+    // What stays silent is opened anew less and less often.
+    for (const [seconds, streams] of /** @type {const} */ ([
+      [60, 3],
+      [60, 3],
+      [60, 4],
+      [120, 4],
+    ])) {
+      edge.deafen();
+      await widget.page.clock.fastForward(seconds * 1000);
+      await until(() => edge.lastEventIds.length >= streams, `stream ${streams}`);
+      assert.equal(edge.lastEventIds.length, streams, `after ${seconds} s`);
+    }
+  });
+
   test('an interrupted answer is marked, and resumes with the next delta', async () => {
     await widget.page.clock.install();
     await widget.openSignedIn();
@@ -140,5 +174,34 @@ describe('the stream', () => {
     await widget.waitForMessage({ text: 'two' });
     assert.deepEqual(await widget.messageTexts(), ['one', 'two', 'three']);
     assert.equal(await widget.page.getByText('Older messages may be missing').count(), 0);
+  });
+
+  test('what a reset event leaves out is asked for until there is an answer, and told to the page', async () => {
+    edge.publish('message', { id: 'a', text: 'one' });
+    await widget.openSignedIn();
+    await widget.waitForMessage({ text: 'one' });
+    await widget.page.evaluate(() => {
+      const texts = Object.assign(globalThis, { texts: /** @type {string[]} */ ([]) }).texts;
+      document.addEventListener('chat-message', (event) => texts.push(Reflect.get(event, 'detail').text));
+    });
+    const [{ id = '' } = {}] = edge.history;
+    edge.answers.set('/events/chat/history', {
+      // By a clock that is slow.
+      events: [{ id: 'b', type: 'message', time: '2020-01-01T00:00:00Z', data: { text: 'two' } }],
+      ids: ['v1.1.0.999'],
+      before: id,
+      complete: true,
+    });
+    // The second answer comes, but not whose it is.
+    edge.historyFailures = [503];
+    edge.write('id\nevent: reset\ndata: {"reason":"out_of_buffer"}\n\n');
+    await widget.page.getByText('Older messages may be missing').waitFor();
+    await until(() => edge.calls.length === 1, 'the first attempt');
+    edge.sessionFailures = [503];
+    await widget.waitForMessage({ text: 'two' });
+    await widget.page.getByText('Older messages may be missing').waitFor({ state: 'detached' });
+    assert.deepEqual(await widget.messageTexts(), ['one', 'two']);
+    assert.ok(edge.calls.length >= 2);
+    assert.deepEqual(await widget.page.evaluate(() => Reflect.get(globalThis, 'texts')), ['two']);
   });
 });

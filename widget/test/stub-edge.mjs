@@ -50,11 +50,19 @@ export class StubEdge {
   history = [];
   /** @type {Set<Response>} */
   streams = new Set();
-  /** `user` is the value of X-Causeway-User. @type {{ key: string, text: string, user: string }[]} */
+  /** Time that a session still has, in seconds. */
+  expiresIn = 3600;
+  /** Statuses of the next pages of history, instead of 200. @type {number[]} */
+  historyFailures = [];
+  /**
+   * `user` is the value of X-Causeway-User, `repeat` that of X-Causeway-Repeat.
+   * @type {{ key: string, text: string, user: string, repeat: unknown }[]}
+   */
   posts = [];
   /**
-   * Responses to the next POSTs. Status 0 closes the connection; 202 accepts the event, but never answers.
-   * @type {{ status: number, headers?: Record<string, string>, title?: string }[]}
+   * Responses to the next POSTs. Status 0 closes the connection; 202 accepts the event, but never answers. isAccepted:
+   * the event is accepted all the same.
+   * @type {{ status: number, headers?: Record<string, string>, title?: string, isAccepted?: boolean }[]}
    */
   postFailures = [];
   /** Statuses of the next streams, instead of 200. @type {number[]} */
@@ -81,8 +89,8 @@ export class StubEdge {
   calls = [];
   #dist = '';
   #offset = 0;
-  /** Ids of accepted messages, by idempotency key. @type {Map<string, string>} */
-  #accepted = new Map();
+  /** Idempotency keys of accepted messages. @type {Set<string>} */
+  #accepted = new Set();
   #server = createServer((request, response) => void this.#handle(request, response));
 
   /**
@@ -116,6 +124,8 @@ export class StubEdge {
       posts: [],
       postFailures: [],
       streamFailures: [],
+      expiresIn: 3600,
+      historyFailures: [],
       lastEventIds: [],
       endsAtProvider: false,
       logoutRedirects: [],
@@ -172,6 +182,11 @@ export class StubEdge {
     this.streams.clear();
   }
 
+  /** From now on nothing reaches the pages that listen, whose connections look open. */
+  deafen() {
+    this.streams.clear();
+  }
+
   /** Closes the connection of every stream without an `end` event. */
   cutStreams() {
     for (const stream of this.streams) stream.destroy();
@@ -204,6 +219,11 @@ export class StubEdge {
    */
   #answer({ url = '', headers }, pathname, response) {
     this.calls.push({ url, csrf: headers['x-csrf'] });
+    const failure = pathname.endsWith('/history') && this.historyFailures.shift();
+    if (failure) {
+      response.writeHead(failure).end();
+      return;
+    }
     json(response, this.user ? 200 : 401, this.answers.get(pathname));
   }
 
@@ -216,7 +236,7 @@ export class StubEdge {
     else
       json(response, 200, {
         authenticated: user !== null,
-        ...(user && { user, expires_in: 3600, connections: this.connections }),
+        ...(user && { user, expires_in: this.expiresIn, connections: this.connections }),
         providers: PROVIDERS,
         ...(this.hasHandoff && { handoff: true }),
       });
@@ -326,14 +346,29 @@ export class StubEdge {
     const key = String(request.headers['idempotency-key']);
     const user = String(request.headers['x-causeway-user']);
     const { type, data } = JSON.parse(await text(request));
-    this.posts.push({ key, text: data.text ?? JSON.stringify(data), user });
+    const repeat = request.headers['x-causeway-repeat'];
+    this.posts.push({ key, text: data.text ?? JSON.stringify(data), user, repeat });
     const failure = this.user ? this.postFailures.shift() : { status: 401 };
     if (this.user && user !== this.user.id)
       json(response, 409, { code: 'user-changed', title: 'Another user is signed in by now.' });
-    else if (failure?.status === 0) response.destroy();
+    else if (failure?.isAccepted) {
+      this.#accept(key, type, data);
+      json(response, failure.status, { title: failure.title }, failure.headers);
+    } else if (failure?.status === 0) response.destroy();
     else if (failure?.status === 202) this.#accept(key, type, data);
     else if (failure) json(response, failure.status, { title: failure.title }, failure.headers);
     else this.#accept(key, type, data, response);
+  }
+
+  /** The id that an event of the user gets. @param {string} key */
+  idOf(key) {
+    const hash = createHash('sha256').update('causeway-event-id-v1');
+    for (const part of [this.user?.id ?? '', 'chat', key]) {
+      const length = Buffer.alloc(8);
+      length.writeBigUInt64BE(BigInt(Buffer.byteLength(part)));
+      hash.update(length).update(part);
+    }
+    return hash.digest().subarray(0, 18).toString('base64url');
   }
 
   /**
@@ -344,8 +379,8 @@ export class StubEdge {
    */
   #accept(key, type, data, response) {
     const isNew = !this.#accepted.has(key);
-    const id = this.#accepted.get(key) ?? `in-${this.#accepted.size}`;
-    this.#accepted.set(key, id);
+    const id = this.idOf(key);
+    this.#accepted.add(key);
     if (response) json(response, 202, { id });
     if (isNew) this.publish(type, data, id, true);
   }

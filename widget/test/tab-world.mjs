@@ -318,7 +318,7 @@ export class Tab {
     return {
       connect: () => {
         const own = (connection = new Connection(this, ({ cursor, event }) => options.onRecord(cursor, event)));
-        const position = options.startAfter();
+        const position = options.startAfter(false);
         world.post(null, () => {
           if (own.isClosed || this.isGone) return;
           world.streams.add(own);
@@ -352,6 +352,7 @@ export class Tab {
 
   /** @param {unknown} reason */
   #onEnd(reason) {
+    if (reason === 'away') return;
     this.log.push(`end: ${reason}`);
     if (reason === 'signed_out') this.ending.abort('signed-out');
   }

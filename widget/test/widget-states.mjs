@@ -92,7 +92,7 @@ async function openSignedIn(widget, attributes) {
 const readUntil = ({ page, edgeOrigin }, time) =>
   page.addInitScript(
     ([name, value]) => localStorage.setItem(name ?? '', value ?? ''),
-    [`chat-widget-read ${edgeOrigin} chat`, String(Date.parse(time))],
+    [`chat-widget-read ${edgeOrigin} chat ${ADA.id}`, JSON.stringify({ time: Date.parse(time) })],
   );
 
 /** @param {WidgetPage} widget @param {string} lang */
@@ -139,12 +139,24 @@ export const STATES = [
   },
   {
     name: 'ended',
-    about: 'The session has ended.',
+    about: 'The session was ended.',
     async arrange(widget) {
       await openSignedIn(widget);
       widget.edge.user = null;
-      widget.edge.write('event: end\ndata: {"reason":"expired"}\n\n');
+      widget.edge.write('event: end\ndata: {"reason":"revoked"}\n\n');
       await widget.page.getByText('Your session has ended').waitFor();
+    },
+  },
+  {
+    name: 'expired',
+    about: 'The time of the session is over: the conversation stays.',
+    async arrange(widget) {
+      talk(widget);
+      await openSignedIn(widget);
+      await messages(widget);
+      widget.edge.user = null;
+      widget.edge.write('event: end\ndata: {"reason":"expired"}\n\n');
+      await widget.page.getByRole('link', { name: 'Continue with GitHub' }).waitFor();
     },
   },
   {

@@ -5,11 +5,15 @@ use std::time::Duration;
 
 use crate::hub::{ACK_EVERY_BYTES, ACK_EVERY_RECORDS, Ack, EndReason, Head};
 
+/// What is written after silence. An event, not a comment: a page can't see comments, so it could not tell a quiet stream
+/// from one whose connection is lost. It has no id, so the client's position stays.
+pub const KEEP_ALIVE: &str = "event: ping\ndata: {}\n\n";
+
 /// The timing of a stream.
 #[derive(Clone, Copy, Debug)]
 pub struct FeedPolicy {
-    /// A comment is written after this much silence. It makes middleboxes keep the connection, and its failure reveals
-    /// a client that has disconnected.
+    /// [`KEEP_ALIVE`] is written after this much silence. It makes middleboxes keep the connection, its failure reveals a
+    /// client that has disconnected, and its absence tells the client that the connection is lost.
     pub keep_alive: Duration,
     /// A stream ends after this time, give or take a fifth, and the client resumes. So connections move to new
     /// deployments and are balanced again.
@@ -110,7 +114,7 @@ impl Feed {
         }
         if now_ms >= self.keep_alive_at_ms {
             self.on_events(now_ms);
-            return Step { bytes: ": keep-alive\n\n".to_owned(), ..Step::default() };
+            return Step { bytes: KEEP_ALIVE.to_owned(), ..Step::default() };
         }
         Step::default()
     }
@@ -142,7 +146,7 @@ mod tests {
         assert_eq!(feed.next_timer_ms(), 15_000);
         on_record(&mut feed, 10_000, 1, "data: 1\n\n");
         assert_eq!(feed.on_timer(15_000), Step::default());
-        assert_eq!(feed.on_timer(25_000).bytes, ": keep-alive\n\n");
+        assert_eq!(feed.on_timer(25_000).bytes, "event: ping\ndata: {}\n\n");
     }
 
     #[test]

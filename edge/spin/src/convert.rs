@@ -100,8 +100,8 @@ fn request_headers(list: Vec<(String, Vec<u8>)>) -> Result<HeaderMap, http::Erro
 }
 
 /// Core's response as the runtime's, or the runtime's error if it rejects the response. It says its length: otherwise the
-/// host would send chunks, and wait for trailers before the last one.
-pub(crate) fn response(response: web::Response<NativeBody>) -> Result<types::Response, String> {
+/// host would send chunks, and wait for trailers before the last one. The host sends no body to HEAD.
+pub(crate) fn response(response: web::Response<NativeBody>, is_head: bool) -> Result<types::Response, String> {
     let web::Response { status, mut headers, body } = response;
     let bytes = match body {
         web::Body::Native(NativeBody::Upstream(upstream)) => return pass_through(upstream, status, &headers),
@@ -113,8 +113,8 @@ pub(crate) fn response(response: web::Response<NativeBody>) -> Result<types::Res
         web::Body::Bytes(bytes) if !bytes.is_empty() => bytes,
         // Core never answers with a request's body.
         web::Body::Bytes(_) | web::Body::Empty | web::Body::Native(_) => {
-            // These two have no length (RFC 9110, §8.6).
-            if !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+            // These two have no length. To HEAD, it would be that of the answer to GET, which is not known (RFC 9110 §8.6).
+            if !is_head && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
                 headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
             }
             let (_result, trailers) = wit_future::new(|| Ok(None));

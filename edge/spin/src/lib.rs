@@ -23,7 +23,7 @@ use causeway_core::{
         unanswerable, unreadable,
     },
 };
-use http::StatusCode;
+use http::{Method, StatusCode};
 use spin_sdk::wasip3::{exports::http::handler::Guest, http::types, spawn};
 
 use crate::variable::Variables;
@@ -43,12 +43,14 @@ impl Guest for Component {
     async fn handle(request: types::Request) -> Result<types::Response, types::ErrorCode> {
         let deployed = deployed().await;
         let platform = platform::Spin::new(Rc::clone(&deployed));
-        let (answer, deferred) = match convert::request(request) {
+        let request = convert::request(request);
+        let is_head = request.as_ref().is_ok_and(|request| request.method == Method::HEAD);
+        let (answer, deferred) = match request {
             Ok(request) => deployed.edge.answer(&platform, request).await,
             Err(_) => (unreadable(&platform), None),
         };
-        let response = convert::response(answer)
-            .or_else(|refusal| convert::response(unanswerable(&platform, refusal)))
+        let response = convert::response(answer, is_head)
+            .or_else(|refusal| convert::response(unanswerable(&platform, refusal), is_head))
             .unwrap_or_else(|_| convert::empty(StatusCode::INTERNAL_SERVER_ERROR));
         if let Some(deferred) = deferred {
             // The instance stays until this has finished.

@@ -15,7 +15,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
     answer::{MessageContext, answer, pieces},
-    event::{Delta, Message, UserMessage, record},
+    event::{Content, Deletion, Delta, Message, UserMessage, record},
     kafka::Kafka,
     recent_ids::RecentIds,
 };
@@ -148,6 +148,10 @@ impl Assistant {
     }
 
     async fn reply(&self, message: &UserMessage) -> anyhow::Result<()> {
+        let text = match &message.content {
+            Content::Text(text) => text,
+            Content::Deletion(id) => return self.delete(message, id).await,
+        };
         // The bridge has written the user's own message to the outbound topic. Only the answer is left.
         let context = MessageContext {
             subject: &message.subject,
@@ -157,7 +161,7 @@ impl Assistant {
             trace: message.trace(),
             now: Utc::now(),
         };
-        let text = answer(&message.text, &context);
+        let text = answer(text, &context);
         let id = format!("{}.answer", message.id);
         for (seq, piece) in pieces(&text).into_iter().enumerate() {
             tokio::time::sleep(pause(seq)).await;
@@ -174,6 +178,15 @@ impl Assistant {
             offset = message.offset,
             "answered"
         );
+        Ok(())
+    }
+
+    /// Takes a message off the user's pages. A backend that keeps messages deletes it there first, if it is one of this
+    /// user.
+    async fn delete(&self, asked: &UserMessage, id: &str) -> anyhow::Result<()> {
+        let deletion = Deletion { id: id.into() };
+        self.send(asked, record(asked, &format!("{}.deletion", asked.id), "delete", &deletion, Utc::now())?).await?;
+        tracing::info!(id = asked.id, subject = asked.subject, "deleted");
         Ok(())
     }
 

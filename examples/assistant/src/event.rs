@@ -1,6 +1,6 @@
 //! Reads and builds records: CloudEvents in binary mode, with the attributes as `ce_` headers.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use rskafka::record::{Record, RecordAndOffset};
@@ -9,15 +9,15 @@ use serde::{Deserialize, Serialize};
 /// The `ce_source` of this program's records.
 const SOURCE: &str = "/causeway/example-assistant";
 
-/// A message from a user.
+/// What a user says or asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UserMessage {
     /// `ce_id`, or the record's coordinates if it has none.
     pub(crate) id: String,
     /// Who wrote it: the record key. Answers carry the same key.
     pub(crate) subject: String,
-    /// Its text.
-    pub(crate) text: String,
+    /// What it is.
+    pub(crate) content: Content,
     /// The trace, which every answer carries on.
     pub(crate) traceparent: Option<String>,
     /// The record's partition.
@@ -26,24 +26,42 @@ pub(crate) struct UserMessage {
     pub(crate) offset: i64,
 }
 
+/// What this program understands of what users say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// Words.
+    Text(String),
+    /// A wish that the message with this id be deleted.
+    Deletion(String),
+}
+
 #[derive(Deserialize)]
-struct Body {
+struct Words {
     text: String,
 }
 
+/// The data of an event of type `delete`, in both directions.
+#[derive(Deserialize, Serialize)]
+pub(crate) struct Deletion<'a> {
+    /// Which message.
+    pub(crate) id: Cow<'a, str>,
+}
+
 impl UserMessage {
-    /// Reads a message. Returns `None` for a record of another type or form, which is not for this program.
+    /// Reads a record. Returns `None` for one of another type or form, which is not for this program.
     pub(crate) fn read(found: &RecordAndOffset, partition: i32) -> Option<Self> {
         let RecordAndOffset { record, offset } = found;
         let header = |name: &str| record.headers.get(name).and_then(|value| String::from_utf8(value.clone()).ok());
-        if header("ce_type").is_some_and(|kind| kind != "message") {
-            return None;
-        }
-        let body: Body = serde_json::from_slice(record.value.as_deref()?).ok()?;
+        let value = record.value.as_deref()?;
+        let content = match header("ce_type").as_deref().unwrap_or("message") {
+            "message" => Content::Text(serde_json::from_slice::<Words>(value).ok()?.text),
+            "delete" => Content::Deletion(serde_json::from_slice::<Deletion<'_>>(value).ok()?.id.into_owned()),
+            _ => return None,
+        };
         Some(Self {
             id: header("ce_id").unwrap_or_else(|| format!("{partition}-{offset}")),
             subject: String::from_utf8(record.key.clone()?).ok()?,
-            text: body.text,
+            content,
             traceparent: header("traceparent"),
             partition,
             offset: *offset,
@@ -121,11 +139,20 @@ mod tests {
     }
 
     #[test]
-    fn only_messages_are_answered() {
-        assert_eq!(UserMessage::read(&found(Some("message"), r#"{"text":"hi"}"#), 1).unwrap().text, "hi");
-        assert_eq!(UserMessage::read(&found(None, r#"{"text":"hi"}"#), 1).unwrap().id, "1-5");
-        assert_eq!(UserMessage::read(&found(Some("form"), r#"{"text":"hi"}"#), 1), None);
-        assert_eq!(UserMessage::read(&found(None, "hi"), 1), None);
+    fn only_messages_and_deletions_are_read() {
+        let read = |kind, value| UserMessage::read(&found(kind, value), 1);
+        let content = |kind, value| read(kind, value).unwrap().content;
+        assert_eq!(content(Some("message"), r#"{"text":"hi"}"#), Content::Text("hi".to_owned()));
+        assert_eq!(content(Some("delete"), r#"{"id":"m\u0031"}"#), Content::Deletion("m1".to_owned()));
+        assert_eq!(read(None, r#"{"text":"hi"}"#).unwrap().id, "1-5");
+        for (kind, value) in [
+            (Some("form"), r#"{"text":"hi"}"#),
+            (Some("delete"), r#"{"text":"hi"}"#),
+            (Some("delete"), r#"{"id":1}"#),
+            (None, "hi"),
+        ] {
+            assert_eq!(read(kind, value), None);
+        }
     }
 
     #[test]

@@ -107,6 +107,7 @@ func (b *backend) handle(ctx context.Context, record *kgo.Record) error {
 	}
 	// A user may send anything. What does not fit is ignored.
 	var data struct {
+		ID         *string
 		Text       *string
 		Submission struct{ Data struct{ Name *string } }
 	}
@@ -124,6 +125,9 @@ func (b *backend) handle(ctx context.Context, record *kgo.Record) error {
 		err = b.answer(ctx, record, "You wrote ", fmt.Sprintf("%d ", len(strings.Fields(*data.Text))), "words.")
 	case kind == "form" && data.Submission.Data.Name != nil:
 		err = b.answer(ctx, record, "Thank you, ", *data.Submission.Data.Name+".")
+	case kind == "delete" && data.ID != nil:
+		// A backend that keeps messages deletes it there first, if it is one of this user.
+		err = b.send(ctx, record, "delete", id+".deletion", map[string]any{"id": *data.ID})
 	}
 	b.answered[id] = true
 	if b.order = append(b.order, id); len(b.order) > 10_000 {

@@ -121,6 +121,7 @@ public class Backend {
         // A user may send anything. What does not fit is ignored.
         var text = data.path("text").textValue();
         var name = data.path("submission").path("data").path("name").textValue();
+        var deleted = data.path("id").textValue();
         var type = header(record, "ce_type");
         if ("message".equals(type) && "form".equals(text)) {
             send(record, "form", id + ".form",
@@ -129,6 +130,9 @@ public class Backend {
             answer(record, "You wrote ", text.isBlank() ? "0 " : text.strip().split("\\s+").length + " ", "words.");
         } else if ("form".equals(type) && name != null) {
             answer(record, "Thank you, ", name + ".");
+        } else if ("delete".equals(type) && deleted != null) {
+            // A backend that keeps messages deletes it there first, if it is one of this user.
+            send(record, "delete", id + ".deletion", Map.of("id", deleted));
         }
         answered.add(id);
     }

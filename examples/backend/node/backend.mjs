@@ -97,6 +97,9 @@ async function react(record, data) {
     await answer(record, 'You wrote ', `${data.text.split(/\s+/).filter(Boolean).length} `, 'words.');
   } else if (type === 'form' && typeof name === 'string') {
     await answer(record, 'Thank you, ', `${name}.`);
+  } else if (type === 'delete' && typeof data?.id === 'string') {
+    // A backend that keeps messages deletes it there first, if it is one of this user.
+    await send(record, 'delete', `${record.headers.get('ce_id')}.deletion`, { id: data.id });
   }
 }
 

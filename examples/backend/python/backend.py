@@ -84,6 +84,9 @@ def react(to, kind, data):
             answer(to, "You wrote ", f"{len(text.split())} ", "words.")
         case "form", {"submission": {"data": {"name": str(name)}}}:
             answer(to, "Thank you, ", f"{name}.")
+        case "delete", {"id": str(id)}:
+            # A backend that keeps messages deletes it there first, if it is one of this user.
+            send(to, "delete", f"{to['id']}.deletion", {"id": id})
 
 
 def handle(record):

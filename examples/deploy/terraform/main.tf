@@ -111,6 +111,11 @@ resource "azuread_application" "edge" {
   }
 }
 
+# The application in this tenant. Without it nobody can sign in, and no one can be assigned to it or consent for others.
+resource "azuread_service_principal" "edge" {
+  client_id = azuread_application.edge.client_id
+}
+
 resource "azuread_application_password" "edge" {
   application_id = azuread_application.edge.id
   display_name   = "edge"

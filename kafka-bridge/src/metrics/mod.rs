@@ -58,7 +58,7 @@ impl Metrics {
             build: make.gauges("causeway_build_info", "1; the label is the version.", &["version"])?,
             dependencies: make.gauges(
                 "causeway_dependency_up",
-                "1 if the last call to the dependency succeeded, as in /readyz.",
+                "1 if the last call to the dependency succeeded, 0 if it failed, as in /readyz. Absent before the first call.",
                 &["dependency"],
             )?,
             other_version: make.gauge(
@@ -83,7 +83,8 @@ impl Metrics {
         self.build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let states = [("kafka", Some(report.kafka)), ("edge", report.edge), ("redis", report.redis)];
         for (name, state) in states {
-            if let Some(state) = state {
+            // Without a sample while unknown: a dependency that is never called is not down.
+            if let Some(state) = state.filter(|state| *state != State::Unknown) {
                 self.dependencies.with_label_values(&[name]).set(i64::from(state == State::Ok));
             }
         }

@@ -73,6 +73,8 @@ impl Supervisor {
     /// Delivers until stopped. Retries after any failure.
     pub(super) async fn run(self) {
         let mut backoff = Backoff::default();
+        // 0 until a partition is read. Without a series, an alert could not tell that none is.
+        self.shared.metrics.ownership.partitions.with_label_values(&[self.survey.topic.as_str()]);
         while !self.stop.is_cancelled() {
             let (stop, started) = (self.stop.child_token(), Instant::now());
             let mut running = Running::default();

@@ -59,12 +59,15 @@ impl Exporter {
         Self::build(None, set(env, "OTEL_TRACES_SAMPLER").is_some()).map(Some)
     }
 
-    /// Whether [`Exporter::from_env`] would refuse the environment, as far as that can be told without building one.
+    /// Whether [`Exporter::from_env`] would refuse the environment. Starts nothing that sends spans.
     ///
     /// # Errors
     /// [`ExporterError`] if a variable is wrong.
     pub fn check_env() -> Result<(), ExporterError> {
-        is_enabled(env).map(drop)
+        if is_enabled(env)? {
+            span_exporter(None)?;
+        }
+        Ok(())
     }
 
     /// Sends to this address, with the defaults for everything else.
@@ -76,14 +79,8 @@ impl Exporter {
     }
 
     fn build(url: Option<&str>, has_sampler: bool) -> Result<Self, ExporterError> {
-        // Fails only if a provider is installed already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut exporter = SpanExporter::builder().with_http().with_http_client(client()?);
-        if let Some(url) = url {
-            exporter = exporter.with_endpoint(url);
-        }
         let mut provider =
-            SdkTracerProvider::builder().with_batch_exporter(exporter.build()?).with_resource(resource());
+            SdkTracerProvider::builder().with_batch_exporter(span_exporter(url)?).with_resource(resource());
         if !has_sampler {
             // Not by the parent, as is the SDK's default: the edge records no spans, so it marks no trace as sampled.
             provider = provider.with_sampler(Sampler::AlwaysOn);
@@ -104,6 +101,17 @@ impl Exporter {
             tracing::warn!("the last spans were not exported");
         }
     }
+}
+
+/// What sends spans to this address, or to that of the environment.
+fn span_exporter(url: Option<&str>) -> Result<SpanExporter, ExporterError> {
+    // Fails only if a provider is installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut exporter = SpanExporter::builder().with_http().with_http_client(client()?);
+    if let Some(url) = url {
+        exporter = exporter.with_endpoint(url);
+    }
+    Ok(exporter.build()?)
 }
 
 /// A client that follows no redirect: the headers of `OTEL_EXPORTER_OTLP_HEADERS`, which may have a key, are for the

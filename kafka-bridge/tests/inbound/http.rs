@@ -21,6 +21,7 @@ async fn every_rejection_is_a_problem_document() {
         (changed("time", json!("now")), 400, "malformed"),
         (changed("traceparent", json!("00-x")), 400, "malformed"),
         (changed("channel", json!("other")), 404, "unknown_channel"),
+        (changed("version", json!(WIRE_VERSION + 1)), 409, "wire_version"),
         (changed("data", json!("x".repeat(80_000))), 413, "too_large"),
     ] {
         let answer = bridge.post(body).await.unwrap();
@@ -33,6 +34,20 @@ async fn every_rejection_is_a_problem_document() {
         let response = request.send().await.unwrap();
         assert_eq!(response.status().as_u16(), status);
         assert!(response.text().await.unwrap().contains(code));
+    }
+    assert!(kafka.records("chat.inbound").is_empty());
+}
+
+#[tokio::test]
+async fn an_event_of_another_version_is_refused_with_both_versions_and_not_written() {
+    let kafka = kafka();
+    let bridge = start(&kafka, Tuning::default()).await;
+    for version in [WIRE_VERSION - 1, WIRE_VERSION + 1, u32::MAX] {
+        // The rest of another version is unknown, too.
+        let answer = bridge.post(json!({"version": version, "more": 1}).to_string().into_bytes()).await.unwrap();
+        assert_eq!((answer.status, answer.problem().as_str()), (409, "wire_version"));
+        let both = format!("version {version} of the contract, this bridge {WIRE_VERSION}");
+        assert!(answer.body.contains(&both), "{answer:?}");
     }
     assert!(kafka.records("chat.inbound").is_empty());
 }

@@ -23,7 +23,10 @@ mod write;
 
 use std::{sync::Arc, time::Duration};
 
-use causeway_protocol::signature::{Direction, KeyRing, Signed};
+use causeway_protocol::{
+    deliver::WIRE_VERSION,
+    signature::{Direction, KeyRing, Signed},
+};
 use kafka_bridge::{
     clock::unix_seconds, inbound::InboundLimits, kafka::KafkaError, listen::ClientTimeouts, server::Tuning,
 };

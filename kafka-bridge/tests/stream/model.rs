@@ -38,10 +38,10 @@ impl Reader {
             if let Some(id) = &frame.id {
                 self.last_event_id = Some(id.clone()).filter(|id| !id.is_empty());
             }
-            if frame.event.is_some() {
+            if frame.event.as_deref() == Some("reset") {
                 self.last.clear();
                 self.resets += 1;
-            } else if frame.data.is_some() {
+            } else if frame.event.is_none() && frame.data.is_some() {
                 let cursor: Cursor = frame.id.unwrap().parse().unwrap();
                 let partition = (cursor.channel.to_string(), cursor.partition);
                 let before = self.last.insert(partition, cursor.position.offset);

@@ -85,7 +85,7 @@ async fn a_stream_waits_for_a_kafka_that_comes_back_and_tells_no_gap() {
     let mut sse = Sse::open(&bridge, &request(&user("a"), Some("v2.chat.7.0.10"))).await;
     assert!(sse.frame().await.unwrap().retry);
     for _ in 0..20 {
-        assert_eq!(sse.frame().await.unwrap().comment.as_deref(), Some("keep-alive"));
+        assert_eq!(sse.frame().await.unwrap().event.as_deref(), Some("ping"));
     }
     kafka.set_down(false);
     fill(&kafka, 1000..1010);

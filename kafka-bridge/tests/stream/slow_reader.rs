@@ -10,7 +10,7 @@ async fn an_idle_stream_gets_keep_alives() {
     let mut sse = Sse::open(&bridge, &request(&user("a"), None)).await;
     sse.frame().await.unwrap();
     for _ in 0..3 {
-        assert_eq!(sse.frame().await.unwrap().comment.as_deref(), Some("keep-alive"));
+        assert_eq!(sse.frame().await.unwrap().event.as_deref(), Some("ping"));
     }
     bridge.stop().await;
 }

@@ -78,12 +78,12 @@ impl Sse {
         }
     }
 
-    /// The next frame that is an event.
+    /// The next frame that is an event, and no keep-alive.
     pub async fn event(&mut self) -> Option<Frame> {
         let event = async {
             loop {
                 let frame = self.read().await?;
-                if frame.data.is_some() {
+                if frame.data.is_some() && frame.event.as_deref() != Some("ping") {
                     return Some(frame);
                 }
             }

@@ -1,5 +1,6 @@
 //! What the bridge tells operators about itself.
 //!
+//! - [`check`]: what `kafka-bridge --check` says about variables of OpenTelemetry.
 //! - [`trace`]: the spans that a collector gets.
 //! - [`metrics`]: `/metrics`, and docs/metrics.md that describes it.
 //! - [`prometheus`]: a real Prometheus reads `/metrics` with the rules of docs/prometheus.
@@ -11,6 +12,7 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod check;
 mod metrics;
 mod prometheus;
 #[path = "../support/mod.rs"]

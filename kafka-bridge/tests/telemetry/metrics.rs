@@ -130,20 +130,54 @@ async fn what_happens_to_records_is_counted() {
     bridge.stop().await;
 }
 
+/// Scrapes until the text is as wanted, and returns it.
+async fn scrape_until(bridge: &Bridge, is_wanted: impl Fn(&str) -> bool) -> String {
+    let becomes = async {
+        loop {
+            let text = scrape(bridge).await;
+            if is_wanted(&text) {
+                return text;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(support::TEST_TIMEOUT, becomes).await.unwrap()
+}
+
+fn has_line(text: &str, line: &str) -> bool {
+    text.lines().any(|found| found == line)
+}
+
+#[tokio::test]
+async fn a_topic_of_which_no_partition_is_read_is_shown_with_zero() {
+    let (kafka, edge) = (kafka(), Edge::start().await);
+    // The only partition is the other instance's.
+    let other = [("BRIDGE_REPLICA", "1"), ("BRIDGE_REPLICAS", "2")];
+    let bridge = Bridge::start_with(kafka, &edge.url, &other, tuning()).await;
+    let text =
+        scrape_until(&bridge, |text| has_line(text, "causeway_topic_partitions{topic=\"chat.outbound\"} 1")).await;
+    assert!(has_line(&text, "causeway_partitions{topic=\"chat.outbound\"} 0"), "{text}");
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn an_edge_that_is_never_called_is_not_shown_as_down() {
+    let (kafka, edge) = (kafka(), Edge::start().await);
+    let inbound_only = [("BRIDGE_CHANNELS", r#"[{"name":"chat","inbound":"chat.inbound"}]"#)];
+    let bridge = Bridge::start_with(kafka, &edge.url, &inbound_only, tuning()).await;
+    let text = scrape_until(&bridge, |text| has_line(text, "causeway_dependency_up{dependency=\"kafka\"} 1")).await;
+    assert_eq!(values(&text, "causeway_dependency_up", "dependency"), ["kafka".to_owned()].into());
+    bridge.stop().await;
+}
+
 #[tokio::test]
 async fn the_state_of_redis_is_shown() {
     let Some(redis) = RedisServer::start().await else { return };
     let bridge = Bridge::on_redis(kafka(), &redis, &[], Tuning::default()).await;
-    let is_up = async || {
-        let text = scrape(&bridge).await;
-        values(&text, "causeway_dependency_up", "dependency") == ["kafka", "redis"].map(str::to_owned).into()
-            && text.lines().any(|line| line == "causeway_dependency_up{dependency=\"redis\"} 1")
-    };
-    let becomes = async {
-        while !is_up().await {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(support::TEST_TIMEOUT, becomes).await.unwrap();
+    scrape_until(&bridge, |text| {
+        values(text, "causeway_dependency_up", "dependency") == ["kafka", "redis"].map(str::to_owned).into()
+            && has_line(text, "causeway_dependency_up{dependency=\"redis\"} 1")
+    })
+    .await;
     bridge.stop().await;
 }

@@ -17,6 +17,7 @@ import { ENTRA_CLIENT_ID, ENTRA_TENANT, GITHUB_CLIENT_ID } from './emulators.mjs
  * @property {string} [variableStore] a file in place of a store of variables, which may change: values by name in lower
  * case, in TOML; the stand-in of the Spin CLI only
  * @property {number} [inspectorPort] where a profiler connects; workerd without wrangler only
+ * @property {boolean} [profiled] a profiler finds the names of the edge's functions; the stand-in of the Spin CLI only
  * @property {boolean} [unready] the edge is misconfigured on purpose: any answer makes it ready
  */
 

@@ -12,6 +12,8 @@ import { settings } from './edge-settings.mjs';
 import { redisUrl } from './redis.mjs';
 
 const COMPONENT = join(ROOT, 'target/spin/causeway.wasm');
+/** The same with the names of its functions. */
+const NAMED_COMPONENT = join(ROOT, 'target/spin/causeway.named.wasm');
 
 /** @param {import('./edge-settings.mjs').EdgeOptions} options */
 export function spinEdgePart({
@@ -22,6 +24,7 @@ export function spinEdgePart({
   name = 'edge',
   manifest = (text) => text,
   variableStore,
+  profiled = false,
   unready = false,
 }) {
   const home = join(state, name);
@@ -53,6 +56,7 @@ export function spinEdgePart({
           ...where,
           ...['--cache-dir', join(CACHE, 'spin-host')],
           ...(variableStore ? ['--variable-store', variableStore] : []),
+          ...(profiled ? ['--perf-map'] : []),
         ],
     env: {
       NO_COLOR: '1',
@@ -60,7 +64,7 @@ export function spinEdgePart({
       ...Object.fromEntries(Object.entries(values).map(([key, value]) => [`SPIN_VARIABLE_${key}`, value])),
     },
     ports: [ports.edge],
-    prepare: () => prepare(home, manifest),
+    prepare: () => prepare(home, manifest, profiled ? NAMED_COMPONENT : COMPONENT),
     ready: async () => {
       const answer = await fetch(`http://127.0.0.1:${ports.edge}/healthz`, { signal: AbortSignal.timeout(2_000) });
       await answer.body?.cancel();
@@ -92,12 +96,12 @@ function originsOf({ SERVICES, OIDC_PROVIDERS }) {
   }
 }
 
-/** @param {string} home @param {(text: string) => string} manifest changes the deployed one */
-function prepare(home, manifest) {
-  if (!existsSync(COMPONENT))
+/** @param {string} home @param {(text: string) => string} manifest changes the deployed one @param {string} component */
+function prepare(home, manifest, component) {
+  if (!existsSync(component))
     throw new PartError('edge: the component is not built. What to do: run scripts/build-spin');
   mkdirSync(join(home, 'storage'), { recursive: true });
-  copyFileSync(COMPONENT, join(home, 'causeway.wasm'));
+  copyFileSync(component, join(home, 'causeway.wasm'));
   const deployed = readFileSync(join(ROOT, 'spin.toml'), 'utf8');
   const local = deployed
     .replace(/^source = .*$/m, 'source = "causeway.wasm"')

@@ -1,7 +1,8 @@
-// Redis: Debian's server in a directory of its own, which keeps its data across restarts. Edge and bridge log in as the
-// user that docs/deploy-spin.md tells operators to create, so tests show that its permissions suffice.
+// Redis: Debian's server in a directory of its own, which keeps its data and its users across restarts. Edge and
+// bridge log in as the user that docs/deploy-spin.md tells operators to create, so tests show that its permissions
+// suffice. The default user is off, as documented.
 
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 
@@ -21,12 +22,13 @@ function user(password) {
   const [, rules] =
     /^ {4}ACL SETUSER (causeway on >PASSWORD .*)$/m.exec(readFileSync(join(ROOT, 'docs/deploy-spin.md'), 'utf8')) ?? [];
   if (!rules) throw new PartError('redis: docs/deploy-spin.md does not say how to create the user.');
-  return rules.replace('PASSWORD', password).split(' ');
+  return `user ${rules.replace('PASSWORD', password)}`;
 }
 
 /** @param {{ state: string, port: number, secrets: import('../secret.mjs').Secrets }} options */
 export function redisPart({ state, port, secrets }) {
   const directory = join(state, 'redis');
+  const users = join(directory, 'users.acl');
   return new Part({
     name: 'redis',
     state,
@@ -48,26 +50,32 @@ export function redisPart({ state, port, secrets }) {
       'noeviction',
       '--daemonize',
       'no',
-      '--user',
-      ...user(secrets.redisPassword),
+      '--aclfile',
+      users,
     ],
     ports: [port],
-    prepare: () => void mkdirSync(directory, { recursive: true }),
-    ready: () => answersPing(port),
+    prepare: () => {
+      mkdirSync(directory, { recursive: true });
+      writeFileSync(users, `user default off\n${user(secrets.redisPassword)}\n`, { mode: 0o600 });
+    },
+    ready: () => answersPing(port, secrets.redisPassword),
     hint: 'run scripts/setup, which installs redis-server; remove the state directory if it is from a newer version.',
   });
 }
 
 /**
- * Whether it has loaded its data. Until then it answers every command with an error.
- * @param {number} port @returns {Promise<boolean>}
+ * Whether it has loaded its data. Until then it answers a PING with an error. Without a login it always does.
+ * @param {number} port @param {string} password @returns {Promise<boolean>}
  */
-function answersPing(port) {
+function answersPing(port, password) {
   return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1', () => socket.write('PING\r\n'));
+    const socket = connect(port, '127.0.0.1', () => socket.write(`AUTH causeway ${password}\r\nPING\r\n`));
+    let answers = '';
     socket.setTimeout(1_000, () => socket.destroy());
-    socket.once('data', (data) => {
-      resolve(data.toString().startsWith('+PONG'));
+    socket.on('data', (data) => {
+      answers += data;
+      if (answers.split('\r\n').length <= 2) return;
+      resolve(answers === '+OK\r\n+PONG\r\n');
       socket.destroy();
     });
     socket.once('error', () => resolve(false)).once('close', () => resolve(false));

@@ -47,7 +47,8 @@ export class Listener {
     this.#rest = lines.pop() ?? '';
     for (const line of lines) {
       if (line.startsWith('id:')) this.#lastId = line.slice(3).trim();
-      else if (line.startsWith('data:')) onData(line);
+      // A keep-alive has empty data.
+      else if (line.startsWith('data:') && line !== 'data: {}') onData(line);
     }
   }
 }

@@ -263,6 +263,8 @@ export const cases = [
         '%3b',
         '%00',
         '%22',
+        '%3c',
+        '%3e',
       ];
       const names = odd.flatMap((escape) => [
         escape,

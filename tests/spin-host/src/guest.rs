@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use wasmtime::{
-    Cache, CacheConfig, Config, Engine, Store,
+    Cache, CacheConfig, Config, Engine, ProfilingStrategy, Store,
     component::{Component, HasData, Linker, ResourceTable},
 };
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -97,9 +97,17 @@ pub(crate) struct Guest {
 
 impl Guest {
     /// Compiles the manifest's component, or loads it from `cache_dir`. Fails if it imports an interface that this host
-    /// does not offer.
-    pub(crate) fn new(manifest: &Manifest, app: App, cache_dir: Option<&Path>) -> wasmtime::Result<Self> {
+    /// does not offer. With `has_perf_map`, perf finds the names of its functions.
+    pub(crate) fn new(
+        manifest: &Manifest,
+        app: App,
+        cache_dir: Option<&Path>,
+        has_perf_map: bool,
+    ) -> wasmtime::Result<Self> {
         let mut config = Config::new();
+        if has_perf_map {
+            config.profiler(ProfilingStrategy::PerfMap);
+        }
         config.wasm_component_model_async(true);
         if let Some(directory) = cache_dir {
             let mut cache = CacheConfig::new();

@@ -63,6 +63,9 @@ struct Arguments {
     /// and are read anew each time.
     #[arg(long)]
     variable_store: Option<PathBuf>,
+    /// Writes the names of what is compiled to /tmp/perf-PID.map, where Linux's perf looks for them.
+    #[arg(long)]
+    perf_map: bool,
     /// Requests that an instance serves before it is replaced.
     #[arg(long, default_value_t = 128)]
     max_instance_reuse_count: usize,
@@ -82,7 +85,7 @@ async fn main() -> anyhow::Result<()> {
     let manifest = Manifest::read(&arguments.from)?;
     let state_dir = arguments.state_dir.unwrap_or_else(|| arguments.from.with_file_name(".spin"));
     let app = application(&manifest, &state_dir, arguments.variable_store)?;
-    let guest = Guest::new(&manifest, app, arguments.cache_dir.as_deref())
+    let guest = Guest::new(&manifest, app, arguments.cache_dir.as_deref(), arguments.perf_map)
         .map_err(anyhow::Error::from)
         .with_context(|| format!("cannot run {}", manifest.source.display()))?;
     let reuse = Reuse {

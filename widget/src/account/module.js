@@ -27,14 +27,14 @@ let sheet;
 /**
  * Does what a button of the header is for.
  * @param {ShadowRoot} root of the widget
- * @param {Element} pressed
+ * @param {HTMLElement} pressed
  * @param {string} origin of the edge
  * @param {() => Promise<SessionInfo | undefined>} check asks the edge who is signed in
  * @param {(stay: unknown) => Promise<void>} logout
- * @param {() => string | undefined} userId id of the user whose conversation is shown
- * @param {Partial<import('../strings.js').Strings>} strings
+ * @param {() => object | undefined} owner whose conversation is shown
+ * @param {{ strings: Partial<import('../strings.js').Strings> }} options strings: the texts
  */
-export function account(root, pressed, origin, check, logout, userId, strings) {
+export function account(root, pressed, origin, check, logout, owner, { strings }) {
   const texts = { popupBlocked: POPUP_BLOCKED, ownWindow: OWN_WINDOW, ...ACCOUNT_STRINGS, ...strings };
   const host = /** @type {HTMLElement} */ (root.host);
   const note = /** @type {HTMLElement} */ (root.querySelector('.shell > .note'));
@@ -43,7 +43,7 @@ export function account(root, pressed, origin, check, logout, userId, strings) {
   // The bundle could not be loaded before.
   if (note.textContent === texts.unloaded) note.textContent = '';
   if (pressed.matches('.sign-out')) return void signOut();
-  const name = /** @type {HTMLElement} */ (pressed);
+  const name = pressed;
   const close = root.querySelector('.account-back');
   if (close instanceof HTMLElement) return close.click();
   // Signed out while this was loaded.
@@ -62,7 +62,7 @@ export function account(root, pressed, origin, check, logout, userId, strings) {
   function openPanel() {
     addStyle(root);
     const { sessions, endSession, disconnect } = accounts(answered(createRequest(origin)));
-    const user = userId();
+    const user = owner();
     /** @type {SessionInfo | undefined} */
     let info;
     let isBusy = false;
@@ -74,7 +74,7 @@ export function account(root, pressed, origin, check, logout, userId, strings) {
       element('div', { class: 'account-bar' }, back, element('h3', {}, texts.accountTitle)),
     );
     const observer = new MutationObserver(
-      ([change]) => (change?.target === host || name.hidden || userId() !== user) && closePanel(),
+      ([change]) => (change?.target === host || name.hidden || owner() !== user) && closePanel(),
     );
     // The chat writes the name with each answer about who is signed in.
     observer.observe(name, { attributeFilter: ['hidden'], childList: true });

@@ -2,9 +2,6 @@
 
 import { POPUP } from './handoff-keys.js';
 
-/** @type {Promise<boolean> | undefined} shared by all clients of the page */
-let redemption;
-
 /**
  * Exchanges the code in the page's address for a session, if there is one for this edge. Never does so again: sending a
  * code twice ends its session.
@@ -13,10 +10,16 @@ let redemption;
  * @param {import('./handoff.js').Arrival} arrival
  * @returns {Promise<boolean | undefined>} whether that worked
  */
-export async function arrive(edge, request, { code, stored: [verifier, origin], isPopup }) {
+export async function arrive(edge, request, arrival) {
+  const {
+    code,
+    stored: [verifier, origin],
+    isPopup,
+  } = arrival;
   const isMine = code && origin === edge;
-  if (isMine) redemption ??= redeem(request, JSON.stringify({ code, verifier }));
-  const isRedeemed = isMine ? await redemption : undefined;
+  // Shared by all clients of the page.
+  if (isMine) arrival.redemption ??= redeem(request, JSON.stringify({ code, verifier }));
+  const isRedeemed = isMine ? await arrival.redemption : undefined;
   // Another client of the page may still need the code.
   if (isPopup && (isMine || !code)) closePopup();
   return isRedeemed;

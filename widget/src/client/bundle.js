@@ -26,14 +26,14 @@ export function load(path, first) {
  * Loads a bundle that a user can't do without, however often that fails.
  * @template T
  * @param {() => Promise<T>} attempt
- * @param {AbortSignal} signal
+ * @param {AbortSignal | undefined} signal
  * @param {() => void} onFailure
  * @returns {Promise<T | undefined>} undefined if it is aborted
  */
 export async function insist(attempt, signal, onFailure) {
   for (let failures = 0; ; failures += 1) {
     const bundle = await attempt().catch(onFailure);
-    if (signal.aborted) return undefined;
+    if (signal?.aborted) return undefined;
     if (bundle) return bundle;
     await new Promise((resolve) => {
       setTimeout(resolve, backoffMs(failures));

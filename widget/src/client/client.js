@@ -22,8 +22,9 @@ import { answered, createRequest, failure, jsonOf } from './request.js';
  * @property {string} [key] idempotency key, 10 minutes valid; default: a random one
  * @property {AbortSignal} [signal] takes back an event that was not accepted yet
  *
- * @typedef {{ events: CausewayEvent[], before: string | null, complete: boolean }} HistoryPage
- *   events: the newest last; before: asks for the page before this one; complete: whether none of its time is missing
+ * @typedef {{ events: CausewayEvent[], ids: string[], before: string | null, complete: boolean }} HistoryPage
+ *   events: the newest last; ids: the place of each, which `onEvent` calls its cursor; before: asks for the page before
+ *   this one; complete: whether none of its time is missing
  *
  * @typedef {ReturnType<typeof createClient>} Client
  */

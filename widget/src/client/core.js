@@ -20,10 +20,12 @@ import { createSession } from './session.js';
  * @property {(event: CausewayEvent, cursor: string) => void} [onEvent] an event, each once, in order
  * @property {(reason: string) => void} [onGap] events may be missing before the next one. `history` may have them
  * @property {(state: State) => void} [onState]
+ * @property {boolean} [isKept] whether what was heard is kept while a session has expired. The same user then hears
+ *   only what is new
  * @property {(info: SessionInfo) => void} [onSession] whenever the edge has told who is signed in. If it is another
  *   user than before, what was shown must go; the new user's events come after this call
- * @property {(event: Unsent, sent: Promise<{ id: string }>) => void} [onUnsent] an event that the user could not send
- *   before the page was left, or before their session ended, and that is sent now
+ * @property {(event: Unsent, sent: Promise<{ id: string }>, id: string) => void} [onUnsent] an event that the user
+ *   could not send before the page was left, or before their session ended, and that is sent now; id: that of its echo
  * @property {ReturnType<typeof createFeed>} [feed] set by `subscribe`: what was heard. Subscribed again with the same
  *   options, a front end hears only what is new, or of a gap
  * @property {() => void} [onUnkept] the browser keeps no data: what waits to be sent is lost with the page
@@ -37,8 +39,6 @@ import { createSession } from './session.js';
 
 /** A stream that is opened later than this after the edge has told who is signed in needs a new answer. */
 const MAX_LOAD_MS = 1_000;
-/** What the edge accepts as an idempotency key. */
-const KEY = /^[!-~]([ -~]{0,126}[!-~])?$/;
 
 /**
  * @param {string} origin of the edge
@@ -51,6 +51,10 @@ export function createCore(origin, request = createRequest(origin)) {
   let state = 'connecting';
   /** The latest answer. @type {SessionInfo | undefined} */
   let known;
+  /** Whose events are heard. @type {string | undefined} */
+  let hearer;
+  /** When their session expires. Never, if it was ended: what was shown must then go. */
+  let endsMs = Infinity;
   /** Sends what the user sends. @type {Promise<import('./sender.js').Sender> | undefined} */
   let sender;
   /** Ends that, and the stream. @type {AbortController | undefined} */
@@ -102,7 +106,10 @@ export function createCore(origin, request = createRequest(origin)) {
       () => each(({ feed }) => feed.snapshot()),
       (cursor, event) => each(({ feed }) => feed.record(cursor, event)),
       (reason) => each(({ feed }) => feed.gap(reason)),
-      (reason) => void (reason === 'signed_out' && onSignedOut()),
+      (reason) => {
+        endsMs = reason === 'expired' ? 0 : Infinity;
+        if (reason === 'signed_out') void onSignedOut();
+      },
     );
   }
 
@@ -121,15 +128,19 @@ export function createCore(origin, request = createRequest(origin)) {
    */
   function onInfo(info, isSignOut) {
     const before = known?.user;
-    known = info;
     const { user } = info;
-    if (user?.id !== before?.id) {
+    info.expired = !user && !isSignOut && Date.now() >= endsMs;
+    if (!info.expired) endsMs = Date.now() + (info.expires_in ?? Infinity) * 1000;
+    known = info;
+    if (user?.id !== before?.id || isSignOut) {
       ending?.abort(isSignOut ? 'signed-out' : 'user-changed');
       sender = listening = undefined;
-      each(({ feed }) => feed.clear());
+      const isSame = user ? user.id === hearer : info.expired;
+      each(({ feed, options }) => (isSame && options.isKept) || feed.clear());
+      if (!isSame) hearer = user?.id;
     }
     // A user who was signed in until now, and did not sign out on this page.
-    if (!user) setState((before && !isSignOut) || state === 'ended' ? 'ended' : 'signed-out');
+    if (!user) setState(!isSignOut && (before || state === 'ended') ? 'ended' : 'signed-out');
     each(({ options }) => options.onSession?.(info));
     if (!user) return prune(isSignOut && before);
     senderOf(user);
@@ -191,7 +202,7 @@ export function createCore(origin, request = createRequest(origin)) {
       // Another user may have signed in while there was no stream. The check then aborts `signal`.
       async () => (state === 'online' || (await check())) && !signal.aborted,
       check,
-      (event, sent) => each(({ options }) => options.onUnsent?.(event, sent)),
+      (...event) => each(({ options }) => options.onUnsent?.(...event)),
       onUnkept,
     );
   }
@@ -213,6 +224,9 @@ export function createCore(origin, request = createRequest(origin)) {
     logout: async (stay) =>
       (await load('./departure.js', () => import('./departure.js'))).logout(origin, request, onSignedOut, stay),
 
+    /** The user has signed out elsewhere, after this page's session had expired. */
+    forget: onSignedOut,
+
     /**
      * Sends an event, again and again until it is accepted or rejected, and after those that wait already.
      * @param {string} channel
@@ -220,24 +234,24 @@ export function createCore(origin, request = createRequest(origin)) {
      * @param {unknown} data
      * @param {string} [key] idempotency key
      * @param {AbortSignal} [signal] takes it back while it is unknown who is signed in
+     * @param {(id: string) => void} [expect] told the id that its echo will have. With it, the event is kept if it
+     *   fails: `onUnsent` tells it in the next pages, until it is sent again with its key, or cancelled
      * @returns {Promise<{ id: string }>} once Kafka has it. Rejects if it is refused, fails again and again, is
      *   cancelled, or if the user changes
      */
-    async send(channel, type, data, key = crypto.randomUUID(), signal) {
+    async send(channel, type, data, key = crypto.randomUUID(), signal, expect) {
       // What can't be sent fails here, not at each attempt. The caller may change its data later.
-      if (!KEY.test(key)) throw failure('malformed-key');
-      encodeURIComponent(channel);
       const event = { key, channel, ...JSON.parse(JSON.stringify({ type, data })), addedAt: Date.now() };
       if (!known) await (ready ??= check());
       ready = undefined;
       signal?.throwIfAborted();
       if (!known) throw failure('unavailable');
       if (!known.user) throw failure('signed-out');
-      return (await senderOf(known.user)).send(event);
+      return (await senderOf(known.user)).send(event, expect);
     },
 
     /**
-     * Takes back an event that was not accepted yet.
+     * Takes back an event that was not accepted yet, or gives up one that failed.
      * @param {string} key
      */
     cancel: (key) => void sender?.then((opened) => opened.cancel(key)).catch(() => {}),

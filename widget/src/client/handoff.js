@@ -4,6 +4,9 @@
 // Browsers keep the cookies that the edge sets during a top-level navigation apart from those that requests of an
 // embedding page carry. So the page gets its session by a request of its own: it posts a code that came in its address
 // together with a verifier that stayed in the tab, as in PKCE. A code can be used once.
+//
+// A page may load several bundles that have this module, such as the widget and the client. The first one takes the
+// code from the address, so they share what it found.
 
 import { KEY, LEAVING, POPUP } from './handoff-keys.js';
 import { takeFromTab } from './tab-storage.js';
@@ -15,30 +18,37 @@ import { takeFromTab } from './tab-storage.js';
  * @property {boolean} isPopup whether this window was opened for the sign-in
  * @property {'cancelled' | 'failed'} [problem] why nobody is signed in, if that is so; undefined if the user did not
  *   leave this page to sign in
+ * @property {Promise<boolean>} [redemption] whether the code was exchanged for a session
  */
 
-/** Set if this page was loaded by the end of a sign-in, until it is known to be over. @type {Arrival | undefined} */
-export let arrival;
+const page = /** @type {{ causewayArrival?: { arrival?: Arrival } }} */ (globalThis);
+const shared = (page.causewayArrival ??= { arrival: arrive() });
 
-// A server that renders the page has no location. The edge puts a code, or the error of a cancelled sign-in, behind
-// what the page has in its fragment.
-const { hash = '' } = globalThis.location ?? {};
-const [entry, error, code] = /[#&]causeway(_error)?=(.+)/.exec(hash) ?? [];
-const isPopup = takeFromTab(POPUP) !== null;
-const hasLeft = takeFromTab(LEAVING) !== null;
+/** Set if this page was loaded by the end of a sign-in, until it is known to be over. */
+export const arrived = () => shared.arrival;
 
-if (entry || isPopup || hasLeft) {
+/**
+ * Takes what the edge has put behind the page's own fragment: a code, or the error of a cancelled sign-in.
+ * @returns {Arrival | undefined}
+ */
+function arrive() {
+  // A server that renders the page has no location.
+  const { hash = '' } = globalThis.location ?? {};
+  const [entry, error, code] = /[#&]causeway(_error)?=(.+)/.exec(hash) ?? [];
+  const isPopup = takeFromTab(POPUP) !== null;
+  const hasLeft = takeFromTab(LEAVING) !== null;
+  if (!entry && !isPopup && !hasLeft) return undefined;
   const stored = takeFromTab(KEY) ?? [];
   const problem = error ? 'cancelled' : hasLeft ? 'failed' : undefined;
-  arrival = { code: error ? undefined : code, stored, isPopup, problem };
   // Whether or not the code works, it must be neither bookmarked nor shown.
   if (entry) {
     const fragment = stored[2] ?? hash.replace(entry, '');
     history.replaceState(null, '', location.pathname + location.search + fragment);
   }
+  return { code: error ? undefined : code, stored, isPopup, problem };
 }
 
 /** The user is signed in. */
 export function endArrival() {
-  arrival = undefined;
+  shared.arrival = undefined;
 }

@@ -1,6 +1,9 @@
 // What one user sends: a queue, and the browser's database, which keeps the events until they are settled. Loaded once
 // a user is signed in. A bundle of its own, so names of what it gets and gives are not shortened.
 //
+// An event that fails stays known, if its sender wants that: sent again, it has the same key as long as the edge
+// recognizes it, since the failure may have been that of the answer only.
+//
 // Each user has a sender of their own. It ends with their session, at once and for good: from then on it sends nothing,
 // and writes nothing but in its own user's name.
 
@@ -8,6 +11,7 @@ import { retryAfterMs } from './backoff.js';
 import { MAX_BLAME, createOutbox } from './outbox.js';
 import { failure, problemOf } from './request.js';
 import { openStore } from './store.js';
+import { base64url } from './verifier.js';
 
 export { prune } from './store.js';
 
@@ -22,6 +26,13 @@ const ANSWER_BLAME = 30;
 /** For so long after its first attempt an event is tried. The edge recognizes its key for a minute longer. */
 export const MAX_TRY_MS = 540_000;
 
+/** What the edge accepts as an idempotency key. */
+const KEY = /^[!-~]([ -~]{0,126}[!-~])?$/;
+/** What the edge begins with when it derives an event's id from its key. */
+const ID_CONTEXT = 'causeway-event-id-v1';
+/** The most events that failed and stay known. */
+const MAX_FAILED = 200;
+
 /** @param {number} ms */
 const secondsSince = (ms) => String(Math.max(0, Math.ceil((Date.now() - ms) / 1000)));
 
@@ -32,13 +43,17 @@ const secondsSince = (ms) => String(Math.max(0, Math.ceil((Date.now() - ms) / 10
  * @param {AbortSignal} signal aborted when the user is not the one who is signed in any more
  * @param {() => Promise<unknown>} confirm makes sure that the user is signed in; falsy if that is unknown
  * @param {() => unknown} check asks the edge who is signed in
- * @param {(event: Unsent, sent: Promise<{ id: string }>) => void} tell called with each event that was adopted
+ * @param {(event: Unsent, sent: Promise<{ id: string }>, id: string) => void} tell called with each event that was
+ *   adopted, and the id that its echo will have
  * @param {() => void} unkept called if the browser keeps no data
  * @param {typeof openStore} [open]
  */
 export function createSender(origin, user, request, signal, confirm, check, tell, unkept, open = openStore) {
   const outbox = createOutbox({ send: post });
   const store = open(`${origin} ${user.id}`, { adopt, room: outbox.room, unkept }, signal).catch(() => unkept());
+
+  /** Events that failed and are kept, by key. @type {Map<string, Unsent>} */
+  const failed = new Map();
 
   signal.addEventListener('abort', () => outbox.clear(failure('user-changed')));
   outbox.connect();
@@ -49,7 +64,37 @@ export function createSender(origin, user, request, signal, confirm, check, tell
    */
   function enqueue(event) {
     if (signal.aborted) return Promise.reject(failure('user-changed'));
-    return new Promise((resolve, reject) => outbox.add({ event, resolve, reject }));
+    return settled(event, new Promise((resolve, reject) => outbox.add({ event, resolve, reject })));
+  }
+
+  /**
+   * Remembers an event if it fails.
+   * @template T
+   * @param {Unsent} event
+   * @param {Promise<T>} sent
+   * @returns {Promise<T>}
+   */
+  async function settled(event, sent) {
+    try {
+      return await sent;
+    } catch (error) {
+      const { code, message, status } = /** @type {NonNullable<Unsent['failed']>} */ (error);
+      if (!event.keeps || signal.aborted || code === 'cancelled' || code === 'taken-over') throw error;
+      failed.set(event.key, { ...event, failed: { code, message, status } });
+      if (failed.size > MAX_FAILED) failed.delete(/** @type {string} */ (failed.keys().next().value));
+      throw error;
+    }
+  }
+
+  /** Takes up what is known of an event that failed. @param {Unsent} event */
+  function sendAgain(event) {
+    const { triedAt, sentAs, failed: { status = 0 } = {} } = failed.get(event.key) ?? {};
+    failed.delete(event.key);
+    if (triedAt === undefined) return;
+    const isRefused = status >= 400 && status < 500;
+    if (!isRefused && Date.now() - triedAt <= MAX_TRY_MS) Object.assign(event, { triedAt, sentAs });
+    // It was surely not accepted, and its key may be another event's. Or the edge has forgotten the key.
+    else event.sentAs = crypto.randomUUID();
   }
 
   /**
@@ -58,9 +103,11 @@ export function createSender(origin, user, request, signal, confirm, check, tell
    * @param {boolean} isExpired whether it may have been accepted long ago
    */
   function adopt(event, isExpired) {
-    const sent = isExpired ? Promise.reject(failure('expired')) : enqueue(event);
+    const { failed: reason } = event;
+    const error = reason ? Object.assign(new Error(reason.message), reason) : isExpired && failure('expired');
+    const sent = error ? settled(event, Promise.reject(error)) : enqueue(event);
     sent.catch(() => {});
-    tell(event, sent);
+    void idOf(user.id, event).then((id) => signal.aborted || tell(event, sent, id));
     return sent;
   }
 
@@ -78,7 +125,7 @@ export function createSender(origin, user, request, signal, confirm, check, tell
     if (wanted.aborted) return {};
     if (isMine === false) return { error: failure('taken-over'), blame: MAX_BLAME };
     if (Date.now() - event.triedAt > MAX_TRY_MS) return { error: failure('expired'), blame: MAX_BLAME };
-    const { channel, type, data, key } = event;
+    const { channel, type, data, sentAs: key = event.key } = event;
     const path = `/events/${encodeURIComponent(channel)}`;
     // The edge rejects the event in any other user's session.
     const headers = {
@@ -116,17 +163,49 @@ export function createSender(origin, user, request, signal, confirm, check, tell
     /**
      * Sends an event, again and again until it is accepted or rejected, and after those that wait already.
      * @param {Unsent} event
+     * @param {(id: string) => void} [expect] told the id that its echo will have. With it, the event is kept if it
+     *   fails
      * @returns {Promise<{ id: string }>}
      */
-    send(event) {
+    send(event, expect) {
+      // What can't be sent fails here, not at each attempt.
+      if (!KEY.test(event.key)) return Promise.reject(failure('malformed-key'));
+      encodeURIComponent(event.channel);
+      sendAgain(event);
+      if (expect) {
+        event.keeps = true;
+        // Before the event is posted: that takes longer.
+        void idOf(user.id, event).then(expect);
+      }
       const sent = enqueue(event);
       void store.then((opened) => opened?.keep(event, sent));
       return sent;
     },
 
-    cancel: outbox.cancel,
+    /** @param {string} key */
+    cancel(key) {
+      outbox.cancel(key);
+      if (failed.delete(key)) void store.then((opened) => opened?.drop(key));
+    },
 
     /** Ends a wait between attempts: the connection is back. */
     hurry: outbox.retryNow,
   };
+}
+
+/**
+ * The id that the edge gives an event of a user, which its echo has.
+ * @param {string} user id
+ * @param {Unsent} event
+ */
+async function idOf(user, { channel, key, sentAs = key }) {
+  const encoder = new TextEncoder();
+  const parts = [user, channel, sentAs].flatMap((text) => {
+    const bytes = encoder.encode(text);
+    const length = new Uint8Array(8);
+    new DataView(length.buffer).setBigUint64(0, BigInt(bytes.length));
+    return [...length, ...bytes];
+  });
+  const digest = await crypto.subtle.digest('SHA-256', new Uint8Array([...encoder.encode(ID_CONTEXT), ...parts]));
+  return base64url(new Uint8Array(digest).subarray(0, 18));
 }

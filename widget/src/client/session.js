@@ -3,7 +3,7 @@
 
 import { backoffMs } from './backoff.js';
 import { load } from './bundle.js';
-import { arrival, endArrival } from './handoff.js';
+import { arrived, endArrival } from './handoff.js';
 import { jsonOf } from './request.js';
 
 /** @typedef {import('./types.js').SessionInfo} SessionInfo */
@@ -68,6 +68,7 @@ export function createSession(origin, request, onInfo, onUnreachable) {
    * @returns {Promise<SessionInfo>}
    */
   async function fetchInfo(signal) {
+    const arrival = arrived();
     const isRedeemed =
       arrival && (await (await load('./arrival.js', () => import('./arrival.js'))).arrive(origin, request, arrival));
     const info = await jsonOf(await request('/auth/session', {}, signal));

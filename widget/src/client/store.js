@@ -4,6 +4,8 @@
 // Each page owns its events as long as it lives, which it proves by a lock. Whoever waits for that lock gets it when
 // the page is gone, closed or crashed, and takes its events over. They keep their keys, so none is sent twice.
 
+import { SIGNED_OUT } from './signed-out.js';
+
 const DATABASE = 'causeway';
 const TABLE = 'outbox';
 /** Tells other pages that this one has a new event. */
@@ -23,13 +25,16 @@ const PATIENCE_MS = 2_000;
  * @property {any} data
  * @property {number} addedAt
  * @property {number} [triedAt] of the first attempt
+ * @property {boolean} [keeps] whether it is kept if it fails, until it is sent again or given up
+ * @property {string} [sentAs] key that it is sent with, if the edge no longer recognizes `key`
+ * @property {{ message: string, code?: string, status?: number }} [failed] why it is not sent
  *
  * @typedef {Unsent & { page: string, owner: string }} Row page: the one that owns it; owner: edge and user
  *
  * @typedef {object} Queue where events go that are taken over
  * @property {() => Promise<void>} room resolves once there is room for one
- * @property {(event: Unsent, isExpired: boolean) => Promise<unknown>} adopt takes an event of a page that is gone;
- *   isExpired: it may have been accepted long ago. What it returns settles with the event
+ * @property {(event: Unsent, isExpired: boolean) => Promise<unknown>} adopt takes an event of a page that is gone,
+ *   which may have failed; isExpired: it may have been accepted long ago. What it returns settles with the event
  * @property {() => void} unkept called once if an event can't be kept
  *
  * @typedef {Awaited<ReturnType<typeof openStore>>} Store
@@ -133,6 +138,7 @@ const remove = (key) => run('readwrite', (table) => void table.delete(key)).catc
  * @param {string} [owner] edge and user whose events all go: they signed out
  */
 export async function prune(owner) {
+  if (owner) tellSignOut(owner);
   try {
     await deleteOld(owner);
   } finally {
@@ -142,6 +148,17 @@ export async function prune(owner) {
       release();
       claimed = undefined;
     }
+  }
+}
+
+/** @param {string} owner */
+function tellSignOut(owner) {
+  try {
+    const channel = new BroadcastChannel(SIGNED_OUT);
+    channel.postMessage(owner);
+    channel.close();
+  } catch {
+    // The browser gives this page no channel.
   }
 }
 
@@ -204,7 +221,7 @@ export async function openStore(owner, { adopt, room, unkept }, signal) {
       kept.set(key, Promise.resolve(true));
       channel.postMessage(page);
       const { triedAt = Infinity } = event;
-      forgetAfter(key, adopt(event, Date.now() - triedAt > KEY_VALID_MS));
+      forgetAfter(event, adopt(event, Date.now() - triedAt > KEY_VALID_MS));
     }
   }
 
@@ -226,21 +243,32 @@ export async function openStore(owner, { adopt, room, unkept }, signal) {
       };
     });
 
+  /** @param {string} key */
+  function forget(key) {
+    sending.delete(key);
+    kept.delete(key);
+    void remove(key);
+  }
+
   /**
-   * @param {string} key
+   * @param {Unsent} event
    * @param {Promise<unknown>} sent
    */
-  function forgetAfter(key, sent) {
-    const forget = () => {
-      sending.delete(key);
-      kept.delete(key);
-      void remove(key);
-    };
-    sent.then(forget, ({ code }) => {
-      // It stays for the user, or for the page that has it now.
-      if (signal.aborted || code === 'taken-over') sending.delete(key);
-      else forget();
-    });
+  function forgetAfter({ key, keeps }, sent) {
+    sent.then(
+      () => forget(key),
+      async ({ code, message, status }) => {
+        // It stays for the user, or for the page that has it now.
+        if (signal.aborted || code === 'taken-over') sending.delete(key);
+        else if (!keeps || code === 'cancelled') forget(key);
+        else {
+          sending.delete(key);
+          // It may be stored only now.
+          await kept.get(key);
+          await move(key, page, { failed: { code, message, status } }).catch(onFailure);
+        }
+      },
+    );
   }
 
   /** No space, or storage was taken away. The event still waits in memory. */
@@ -260,12 +288,13 @@ export async function openStore(owner, { adopt, room, unkept }, signal) {
      * @param {Unsent} event
      * @param {Promise<unknown>} sent
      */
-    keep({ key, channel: name, type, data, addedAt, triedAt }, sent) {
+    keep(event, sent) {
+      const { key } = event;
       sending.add(key);
-      forgetAfter(key, sent);
+      forgetAfter(event, sent);
       // What was not even kept when the session ended is still the user's, unless they signed out.
       if (signal.reason === 'signed-out') return;
-      const row = { key, channel: name, type, data, addedAt, triedAt, page, owner };
+      const row = { ...event, page, owner };
       const saved = run('readwrite', (table) => void table.put(row)).then(() => true);
       kept.set(
         key,
@@ -278,15 +307,18 @@ export async function openStore(owner, { adopt, room, unkept }, signal) {
       );
     },
 
+    /** Gives up an event that failed. @param {string} key */
+    drop: forget,
+
     /**
      * Notes an attempt, before it is made.
      * @param {Unsent} event
      * @returns {Promise<boolean>} false if another page has the event by now, since this one was frozen
      */
-    async mark({ key, triedAt }) {
+    async mark({ key, triedAt, sentAs }) {
       if (!(await kept.get(key))) return true;
       try {
-        return Boolean(await move(key, page, { triedAt }));
+        return Boolean(await move(key, page, { triedAt, sentAs }));
       } catch {
         onFailure();
         return true;

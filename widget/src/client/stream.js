@@ -4,8 +4,8 @@
 // EventSource resumes by itself with its last id. When it gives up (on any status but 200) or keeps failing, it is
 // replaced after a jittered wait. A new one starts with a snapshot, so nothing is missed, but records repeat.
 //
-// Keep-alive comments are invisible to a page, so a connection that was lost while the machine slept looks open. Any
-// sign of sleep or of a change of network therefore opens a new one.
+// A connection that is lost without a word looks open. The edge writes a sign of life (`ping`) where nothing else is to
+// be told, so silence, or any sign of sleep or of a change of network, opens a new one.
 //
 // The session cookie decides whose stream it is, and another window may have replaced it. After an interruption,
 // records are buffered until it is known who is signed in.
@@ -17,7 +17,8 @@ import { backoffMs } from './backoff.js';
  *
  * @typedef {object} StreamOptions
  * @property {string} url
- * @property {() => string} startAfter the position that a new stream goes on after. Empty: it begins with a snapshot
+ * @property {(goesOn: boolean) => string} startAfter the position that a new stream goes on after. Empty: it begins
+ *   with a snapshot. goesOn: it takes the place of one that fell silent
  * @property {(state: StreamState) => void} onState
  * @property {(cursor: string, event: unknown) => void} onRecord
  * @property {(reason: string, cursor: string) => void} onReset records may be missing before the next one
@@ -30,10 +31,13 @@ import { backoffMs } from './backoff.js';
 const GRACE_MS = 3_000;
 // EventSource retries for ever at a fixed interval. After this many failures in a row, our back-off takes over.
 const MAX_FAILURES = 3;
-const SLEEP_CHECK_MS = 15_000;
+const CHECK_MS = 15_000;
 // Browsers slow the timers of hidden pages down to one a minute. A longer pause means that the machine slept.
 const MIN_SLEEP_MS = 80_000;
+/** Three signs of life. */
 const STALE_MS = 45_000;
+/** Silence is allowed to last twice as long each time that a new stream is silent, too. */
+const MAX_STALE_MS = 360_000;
 
 /** @param {StreamOptions} options */
 export function createStream({ url, startAfter, onState, onRecord, onReset, onEnd, check }) {
@@ -52,6 +56,9 @@ export function createStream({ url, startAfter, onState, onRecord, onReset, onEn
   let failures = 0;
   let attempt = 0;
   let lastActiveMs = 0;
+  let staleMs = STALE_MS;
+  /** Whether the edge sends signs of life. Older ones don't. */
+  let hasPings = false;
 
   const isOpen = () => source?.readyState === EventSource.OPEN;
 
@@ -61,9 +68,9 @@ export function createStream({ url, startAfter, onState, onRecord, onReset, onEn
     isUserKnown = isNew;
     controller = new AbortController();
     const { signal } = controller;
-    const sleepTimer = watchSleep();
-    signal.addEventListener('abort', () => clearInterval(sleepTimer));
-    addEventListener('online', open, { signal });
+    const timer = watchSilence();
+    signal.addEventListener('abort', () => clearInterval(timer));
+    addEventListener('online', () => open(), { signal });
     addEventListener('offline', () => onState('offline'), { signal });
     document.addEventListener('visibilitychange', () => document.hidden || isOpen() || open(), { signal });
     // Another tab had a stream until now.
@@ -85,10 +92,11 @@ export function createStream({ url, startAfter, onState, onRecord, onReset, onEn
     source = undefined;
   }
 
-  function open() {
+  function open(goesOn = false) {
     close();
     buffer = undefined;
-    const position = startAfter();
+    lastActiveMs = Date.now();
+    const position = startAfter(goesOn);
     const address = new URL(url);
     if (position) address.searchParams.set('last_event_id', position);
     const opened = (source = new EventSource(address, { withCredentials: true }));
@@ -100,12 +108,17 @@ export function createStream({ url, startAfter, onState, onRecord, onReset, onEn
     };
     // The browser opens it again with the same query: the position there counts, although the edge no longer has it.
     let isPositionLost = false;
+    opened.addEventListener('ping', () => {
+      hasPings = true;
+      hear();
+    });
     opened.onmessage = ({ lastEventId, data }) => {
-      lastActiveMs = Date.now();
+      hear();
       isPositionLost = false;
       deliver(() => onRecord(lastEventId, parse(data)));
     };
     opened.addEventListener('reset', ({ lastEventId, data }) => {
+      hear();
       isPositionLost = Boolean(position && !lastEventId);
       checkUser(opened);
       deliver(() => onReset(parse(data)?.reason, lastEventId));
@@ -122,6 +135,11 @@ export function createStream({ url, startAfter, onState, onRecord, onReset, onEn
       startGrace();
       if (isPositionLost || opened.readyState === EventSource.CLOSED || failures >= MAX_FAILURES) reopenLater(opened);
     };
+  }
+
+  function hear() {
+    lastActiveMs = Date.now();
+    staleMs = STALE_MS;
   }
 
   /** @param {() => void} callback */
@@ -164,7 +182,7 @@ export function createStream({ url, startAfter, onState, onRecord, onReset, onEn
     opened.close();
     startGrace();
     clearTimeout(reopenTimer);
-    reopenTimer = setTimeout(() => void checkThen(opened, open), backoffMs(attempt));
+    reopenTimer = setTimeout(() => void checkThen(opened, () => open()), backoffMs(attempt));
     attempt += 1;
   }
 
@@ -177,13 +195,21 @@ export function createStream({ url, startAfter, onState, onRecord, onReset, onEn
     graceTimer = undefined;
   }
 
-  function watchSleep() {
+  function watchSilence() {
     let last = Date.now();
     return setInterval(() => {
       const now = Date.now();
-      if (now - last > MIN_SLEEP_MS && now - lastActiveMs > STALE_MS) open();
+      const hasSlept = now - last > MIN_SLEEP_MS;
       last = now;
-    }, SLEEP_CHECK_MS);
+      if (hasSlept) staleMs = STALE_MS;
+      const isWatched = (hasPings || hasSlept) && source?.readyState !== EventSource.CLOSED;
+      if (!isWatched || now - lastActiveMs <= staleMs) return;
+      staleMs = Math.min(2 * staleMs, MAX_STALE_MS);
+      // The new one may hang as well.
+      startGrace();
+      isUserKnown = false;
+      open(true);
+    }, CHECK_MS);
   }
 
   return { connect, disconnect };

@@ -25,6 +25,7 @@ const PROTOCOL = 'causeway-stream-1';
 const MAX_TERMS = 8;
 /** Positions that are remembered. A new leader has heard a little more than the others, or less. */
 const MAX_CURSORS = 256;
+const AWAY = 'away';
 /** A message that is older was held up, in a tab that was suspended. */
 const FRESH_MS = 5_000;
 
@@ -40,7 +41,8 @@ const FRESH_MS = 5_000;
  * @param {() => void} onSnapshot a new stream starts, with a snapshot
  * @param {(cursor: string, event: unknown) => void} onRecord repeats are possible
  * @param {(reason: string) => void} onReset records may be missing before the next one
- * @param {(reason: unknown) => void} onEnd the session of the stream has ended
+ * @param {(reason: unknown) => void} onEnd the session of the stream has ended. `away`: this page could not hear if it
+ *   does, as from now on it does not run
  * @param {Surroundings} [given]
  */
 export function listen(
@@ -88,8 +90,8 @@ export function listen(
   );
   const stream = openStream({
     url,
-    startAfter: () => {
-      const position = startsAfter;
+    startAfter: (goesOn) => {
+      const position = goesOn ? cursor : startsAfter;
       if (position) hear('resume', position);
       else hear('snapshot');
       // If it fails, the next one begins with a snapshot.
@@ -190,8 +192,9 @@ export function listen(
     // All others have heard it, too.
     endToldMs = now();
     // The user may have signed in again since.
-    if (reason === 'signed_out' && now() - toldMs < FRESH_MS) onEnd(reason);
-    else void check();
+    const isFresh = now() - toldMs < FRESH_MS;
+    onEnd(isFresh || reason !== 'signed_out' ? reason : 'revoked');
+    if (reason !== 'signed_out' || !isFresh) void check();
   }
 
   /** Waits for the lead, or takes it from another tab. @param {boolean} [steal] */
@@ -255,13 +258,21 @@ export function listen(
     leave();
   });
   // A page that has a lock or a connection is not kept for the way back to it.
-  page.addEventListener('pagehide', leave, { signal });
+  page.addEventListener(
+    'pagehide',
+    () => {
+      leave();
+      onEnd(AWAY);
+    },
+    { signal },
+  );
   page.addEventListener('pageshow', () => channel ?? join(), { signal });
   document.addEventListener(
     'freeze',
     () => {
       isFrozen = true;
       release();
+      onEnd(AWAY);
     },
     { signal },
   );

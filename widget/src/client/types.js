@@ -14,6 +14,7 @@
  * @property {boolean} [handoff] the edge hands sessions to pages of other sites by a code
  * @property {'blocked' | 'cancelled' | 'failed'} [problem] why the last sign-in has no effect. blocked: a session was
  *   handed to this page, but the browser does not send its cookie; cancelled: by the user
+ * @property {boolean} [expired] nobody is signed in since the time of the session is over. Nobody ended it
  *
  * @typedef {{ id: string, label: string, created_at: string, expires_at: string, current: boolean }} OwnSession
  *

@@ -8,6 +8,7 @@ import { attachmentList } from './attachment.js';
 import css from './style.css';
 import { showMarkdown } from './render.js';
 import { MESSAGE_STRINGS } from './strings.js';
+import { createReader } from './reader.js';
 import { createUnread } from './unread.js';
 
 /**
@@ -45,7 +46,7 @@ function showDay(time, before, item, language) {
  * @param {() => void} stick stays with the newest message
  * @param {() => boolean} isAtEnd whether the newest message is in view
  * @param {() => void} refresh
- * @param {string} place of the conversation: edge and channel
+ * @param {() => string} place of the conversation: edge, channel and user
  * @param {(event: { type: string, data: unknown }) => Promise<unknown>} send
  * @param {import('../window/earlier.js').Ask} older asks for earlier messages
  */
@@ -64,7 +65,9 @@ export function createExtras(scroller, list, scrollToEnd, stick, isAtEnd, refres
     // The button goes.
     scroller.focus();
   };
-  scroller.after(latest, region);
+  const reading = element('div', { class: 'sr-only', role: 'status' });
+  const reader = createReader(reading);
+  scroller.after(latest, region, reading);
 
   /** @type {Partial<Strings> | undefined} */
   let given;
@@ -241,6 +244,9 @@ export function createExtras(scroller, list, scrollToEnd, stick, isAtEnd, refres
       if (text && (state === 'done' || state === 'sent')) actions.add(item, message);
     },
 
+    /** @param {Message} message @param {string} author what assistants are called */
+    readOut: (message, author) => reader.read(author, message),
+
     /** A message goes. @param {HTMLElement} bubble */
     drop(bubble) {
       asked.delete(bubble);
@@ -250,6 +256,7 @@ export function createExtras(scroller, list, scrollToEnd, stick, isAtEnd, refres
     /** The list is up to date. @param {readonly Message[]} current @param {number} start the first that is shown */
     settle(current, start) {
       messages = current;
+      if (!current[0]) reader.reset();
       latest.setAttribute('aria-label', strings.latest);
       number(start);
       part?.settle(strings);

@@ -1,7 +1,8 @@
-// Which messages the user has not seen: the line above the first of them, and their number. Until when the user has
-// read is kept by the browser, so that the line is there after a reload, too.
+// Which messages the user has not seen: the line above the first of them, and their number. Up to where in the stream
+// the user has read is kept by the browser, so that the line is there after a reload, too.
 
 import { element } from '../dom.js';
+import { compare } from '../position.js';
 
 /** @typedef {import('../conversation.js').Message} Message */
 
@@ -12,14 +13,15 @@ globalThis.document?.addEventListener('visibilitychange', () => {
 });
 
 /**
- * @param {string} place of the conversation: edge and channel
+ * @param {() => string} place of the conversation: edge, channel and user
  * @param {(message: Message) => HTMLElement | undefined} itemOf
  * @param {(count: number) => void} onCount
  */
 export function createUnread(place, itemOf, onCount) {
-  const key = `chat-widget-read ${place}`;
   const line = element('div', { part: 'unread' });
-  let readUntil = load(key);
+  let key = '';
+  /** The newest message that was read. @type {import('../position.js').Placed | undefined} */
+  let read;
   let isFirst = true;
   /** Whether the user has seen what is below the line. */
   let isSeen = true;
@@ -47,14 +49,18 @@ export function createUnread(place, itemOf, onCount) {
         isFirst = true;
         isSeen = true;
         marked = undefined;
+        key = '';
         line.remove();
         show(0);
         return;
       }
       line.textContent = label;
-      // Nobody has read here before: nothing counts as new.
-      if (!readUntil) save(key, (readUntil = newest.time));
-      const unread = unreadOf(messages, readUntil);
+      if (!key) {
+        key = `chat-widget-read ${place()}`;
+        // This user has never read here: nothing counts as new.
+        read = load(key) ?? save(key, newest);
+      }
+      const unread = unreadOf(messages, read ?? newest);
       const [first] = unread;
       const wasAway = isFirst || knownAbsences !== absences;
       if (first && isSeen && (wasAway || !isVisible)) {
@@ -67,42 +73,48 @@ export function createUnread(place, itemOf, onCount) {
       if (isVisible) {
         knownAbsences = absences;
         isSeen = true;
-        if (newest.time > readUntil) save(key, (readUntil = newest.time));
+        if (!read || newest.cursor !== read.cursor || newest.time !== read.time) read = save(key, newest);
       }
       show(isVisible ? 0 : unread.length);
     },
   };
 }
 
-/** Whether its time is the server's. @param {Message} message */
+/** Whether it has a place in the stream. @param {Message} message */
 const isOfStream = ({ role, state }) => role !== 'gap' && /^(done|streaming|stalled)$/.test(state);
 
 /**
  * @param {readonly Message[]} messages
- * @param {number} readUntil
+ * @param {import('../position.js').Placed} read
  */
-function unreadOf(messages, readUntil) {
-  const begin = messages.findLastIndex((message) => isOfStream(message) && message.time <= readUntil);
-  return messages.slice(begin + 1).filter(({ role, time }) => role === 'assistant' && time > readUntil);
+function unreadOf(messages, read) {
+  const begin = messages.findLastIndex((message) => isOfStream(message) && compare(message, read) <= 0);
+  return messages.slice(begin + 1).filter(({ role }) => role === 'assistant');
 }
 
-/** @param {string} key */
+/**
+ * @param {string} key
+ * @returns {import('../position.js').Placed | undefined}
+ */
 function load(key) {
   try {
-    return Number(localStorage.getItem(key));
+    return JSON.parse(localStorage.getItem(key) ?? '') ?? undefined;
   } catch {
-    return 0;
+    return undefined;
   }
 }
 
 /**
  * @param {string} key
- * @param {number} time
+ * @param {Message} message
+ * @returns {import('../position.js').Placed}
  */
-function save(key, time) {
+function save(key, { cursor, time }) {
+  const read = { cursor, time };
   try {
-    localStorage.setItem(key, String(time));
+    localStorage.setItem(key, JSON.stringify(read));
   } catch {
     // Storage is blocked. It is known until the page is left.
   }
+  return read;
 }

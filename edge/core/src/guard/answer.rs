@@ -7,7 +7,7 @@ use crate::{
     config::Config,
     error::Error,
     http::web::{CROSS_ORIGIN_RESOURCE_POLICY, REQUEST_ID, Response, single},
-    route::{Cache, Cors, Handler, Parameters, Row},
+    route::{Cache, Cors, Csrf, Handler, Parameters, Row},
     runtime::reason::Reason,
 };
 
@@ -68,7 +68,12 @@ pub fn finish<B>(
     response: &mut Response<B>,
 ) {
     let by_handler = response.headers.remove(header::CACHE_CONTROL);
-    finish_closed(request_id, response);
+    // The handler of a row that uses no credentials knows what its answer depends on. A cache would keep it once for each
+    // origin and each cookie, if it were told to.
+    if !(row.is_some_and(|row| row.csrf == Csrf::Public) && response.headers.contains_key(header::VARY)) {
+        vary_by_sender(response);
+    }
+    set_common(request_id, response);
     if let Some(by_handler) = by_handler
         && row.is_some_and(|row| row.cache == Cache::ByHandler)
     {
@@ -92,6 +97,16 @@ pub fn finish<B>(
 
 /// Sets the headers that every answer has, even without a configuration.
 pub fn finish_closed<B>(request_id: &str, response: &mut Response<B>) {
+    vary_by_sender(response);
+    set_common(request_id, response);
+}
+
+/// An answer may depend on who asks, and from where.
+fn vary_by_sender<B>(response: &mut Response<B>) {
+    response.headers.append(header::VARY, const { HeaderValue::from_static("Origin, Cookie, Sec-Fetch-Site") });
+}
+
+fn set_common<B>(request_id: &str, response: &mut Response<B>) {
     response.headers.insert(header::CACHE_CONTROL, const { HeaderValue::from_static("no-store") });
     response.headers.insert(header::X_CONTENT_TYPE_OPTIONS, const { HeaderValue::from_static("nosniff") });
     response.headers.insert(header::REFERRER_POLICY, const { HeaderValue::from_static("no-referrer") });
@@ -104,6 +119,5 @@ pub fn finish_closed<B>(request_id: &str, response: &mut Response<B>) {
             const { HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'") },
         );
     }
-    response.headers.append(header::VARY, const { HeaderValue::from_static("Origin, Cookie, Sec-Fetch-Site") });
     response.set(REQUEST_ID, request_id);
 }

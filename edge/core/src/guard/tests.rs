@@ -232,3 +232,20 @@ fn answers_are_neither_readable_by_other_origins_nor_cached() {
     assert_eq!(response.headers[header::CACHE_CONTROL], "no-store");
     assert!(response.headers[header::VARY].to_str().unwrap().contains("Origin"));
 }
+
+#[test]
+fn answers_without_credentials_vary_by_what_their_handler_says() {
+    let vary = |path: &str, by_handler: &[&'static str]| {
+        let mut response: Response<()> = Response::empty(StatusCode::OK);
+        for value in by_handler {
+            response.headers.append(header::VARY, HeaderValue::from_static(value));
+        }
+        finish(&config(), Some(row(path)), Some("https://evil.example"), "id", &mut response);
+        let values = response.headers.get_all(header::VARY).iter();
+        values.map(|value| value.to_str().unwrap().to_owned()).collect::<Vec<_>>().join(", ")
+    };
+    assert_eq!(vary("/assets/{name}", &["accept-encoding"]), "accept-encoding");
+    assert_eq!(vary("/shell/{widget}", &["cookie", "accept"]), "cookie, accept");
+    assert_eq!(vary("/healthz", &[]), "Origin, Cookie, Sec-Fetch-Site");
+    assert_eq!(vary("/auth/session", &["accept"]), "accept, Origin, Cookie, Sec-Fetch-Site");
+}

@@ -126,6 +126,7 @@ async fn send<P: Platform>(context: &Context<'_, P>, event: &InboundEvent) -> Re
 }
 
 /// The event's id. It is random, or derived from the user's `Idempotency-Key`, so that a repeat has the same id everywhere.
+/// The client derives it in the same way, to recognise its event's echo (`idOf` in `widget/src/client/sender.js`).
 fn event_id<P: Platform>(
     platform: &P,
     request: &Request<P::Body>,

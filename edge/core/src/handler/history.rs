@@ -43,6 +43,8 @@ const MAX_ANSWER_BYTES: usize = 2 * (MAX_REPLAY_BYTES + MAX_RECORD_BYTES) + 64 *
 struct Page<'a> {
     /// The newest last.
     events: Vec<&'a RawValue>,
+    /// The place of each of them, which is its SSE id on the stream.
+    ids: Vec<&'a str>,
     /// What the next request says to get the page before this one. `None` if there is none.
     before: Option<String>,
     /// Whether no event of this page's time is missing.
@@ -65,13 +67,19 @@ pub(super) async fn page<P: Platform>(
     let asked = HistoryRequest { channel, before, limit };
     let user = &principal.summary.user.subject;
     let found = read(context, user, &asked).await?;
-    let events: Result<Vec<&RawValue>, _> =
-        found.frames.lines().filter_map(|line| line.strip_prefix("data: ")).map(serde_json::from_str).collect();
-    let page = Page {
-        events: events.map_err(|error| Unavailable::new(Dependency::Bridge, error))?,
-        before: found.head.next.map(|next| next.to_string()),
-        complete: found.head.gone.is_none(),
-    };
+    let (mut events, mut ids, mut id) = (Vec::new(), Vec::new(), "");
+    for line in found.frames.lines() {
+        if let Some(text) = line.strip_prefix("id: ") {
+            id = text;
+        } else if let Some(data) = line.strip_prefix("data: ") {
+            let event: &RawValue =
+                serde_json::from_str(data).map_err(|error| Unavailable::new(Dependency::Bridge, error))?;
+            events.push(event);
+            ids.push(id);
+        }
+    }
+    let page =
+        Page { events, ids, before: found.head.next.map(|next| next.to_string()), complete: found.head.gone.is_none() };
     Ok(Response::json(StatusCode::OK, "application/json", &page))
 }
 

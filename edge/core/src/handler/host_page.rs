@@ -31,10 +31,11 @@ use crate::{
 
 /// How long the site may take to begin its answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// What the site learns of the browser.
-const ASKED: [HeaderName; 3] = [header::ACCEPT, header::ACCEPT_LANGUAGE, header::USER_AGENT];
+/// What the site learns of the browser, and of the answer that the browser has.
+const ASKED: [HeaderName; 5] =
+    [header::ACCEPT, header::ACCEPT_LANGUAGE, header::USER_AGENT, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE];
 /// What the browser gets of every answer.
-const PASSED: [HeaderName; 9] = [
+const PASSED: [HeaderName; 11] = [
     header::CONTENT_TYPE,
     header::CONTENT_LANGUAGE,
     // A file of a visitor that is saved, not shown, must not run on the edge's origin.
@@ -46,7 +47,11 @@ const PASSED: [HeaderName; 9] = [
     // What the site chose by these headers is not for everybody.
     header::VARY,
     header::RETRY_AFTER,
+    header::LINK,
+    HeaderName::from_static("x-robots-tag"),
 ];
+/// What it gets of an answer that is as the site sent it. The first state in a changed one has no version.
+static PASSED_UNCHANGED: [HeaderName; 2] = [header::ETAG, header::LAST_MODIFIED];
 /// Sent with the script of a service worker, which would see every later request of the edge's origin.
 const SERVICE_WORKER: HeaderName = HeaderName::from_static("service-worker");
 /// What no page of the edge's origin may do, whatever the site's own policy allows.
@@ -54,7 +59,7 @@ const POLICY: &str = "object-src 'none'; base-uri 'self'; frame-ancestors ";
 /// The page as an element: the widget is in its language if it has none of its own.
 const PAGE: &str = "html";
 /// The attributes that the first state depends on.
-const ATTRIBUTES: [&str; 4] = ["lang", "heading", "compact", "popup"];
+const ATTRIBUTES: [&str; 5] = ["lang", "heading", "edge", "compact", "popup"];
 
 /// Passes an answer of the site on.
 pub(super) async fn pass<P: Platform>(
@@ -92,12 +97,16 @@ fn answer<P: Platform>(
     incoming: Incoming<P::Body>,
 ) -> Result<Response<P::Body>, Error> {
     let Incoming { status, headers: from, body } = incoming;
-    if status.is_informational() || from.contains_key(header::CONTENT_ENCODING) {
+    // Nobody asked for a part, and a part of a document has no beginning.
+    let is_part = status == StatusCode::PARTIAL_CONTENT;
+    if status.is_informational() || is_part || from.contains_key(header::CONTENT_ENCODING) {
         return Err(Error::BadGateway { reason: Reason::UpstreamStatus });
     }
+    let charset = html_charset(&from);
     let mut headers = HeaderMap::new();
-    for name in PASSED {
-        for value in from.get_all(&name) {
+    let unchanged: &[HeaderName] = if charset.is_none() { &PASSED_UNCHANGED } else { &[] };
+    for name in PASSED.iter().chain(unchanged) {
+        for value in from.get_all(name) {
             headers.append(name.clone(), value.clone());
         }
     }
@@ -112,15 +121,19 @@ fn answer<P: Platform>(
     if let Ok(policy) = HeaderValue::from_str(&format!("{POLICY}{}", ancestors(context.config))) {
         headers.append(header::CONTENT_SECURITY_POLICY, policy);
     }
-    if has_session_cookie(&request.headers) {
-        headers.insert(header::CACHE_CONTROL, const { HeaderValue::from_static(NOT_SHARED) });
+    // The site has not seen the cookie, so only the first state depends on it.
+    if charset.is_some() {
+        headers.append(header::VARY, const { HeaderValue::from_static("Cookie") });
+        if has_session_cookie(&request.headers) {
+            headers.insert(header::CACHE_CONTROL, const { HeaderValue::from_static(NOT_SHARED) });
+        }
     }
     let is_empty =
         request.method == Method::HEAD || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    let body = match is_empty {
-        true => Body::Empty,
-        false if is_html(&from) => Body::Native(with_first_state(context, request, body)?),
-        false => Body::Native(body),
+    let body = match charset {
+        _ if is_empty => Body::Empty,
+        Some(charset) => Body::Native(with_first_state(context, request, body, charset)?),
+        None => Body::Native(body),
     };
     Ok(Response { status, headers, body })
 }
@@ -130,6 +143,7 @@ fn with_first_state<P: Platform>(
     context: &Context<'_, P>,
     request: &Request<P::Body>,
     document: P::Body,
+    charset: Charset,
 ) -> Result<P::Body, Error> {
     let page = match &request.query {
         Some(query) => format!("{}?{query}", request.path),
@@ -144,12 +158,21 @@ fn with_first_state<P: Platform>(
             page_language.replace(own_language);
             return String::new();
         }
-        shell.render(&Options {
+        // The script will ask another edge, and knows its ways to sign in.
+        if value(2).is_some_and(|edge| !shell.is_of(&edge)) {
+            return String::new();
+        }
+        let html = shell.render(&Options {
             language: own_language.or_else(|| page_language.borrow().clone()),
-            heading: value(1),
-            is_compact: is_on(value(2).as_deref()),
-            is_popup: is_on(value(3).as_deref()),
-        })
+            // Runtimes read every document as UTF-8.
+            heading: value(1).filter(|text| !text.contains(char::REPLACEMENT_CHARACTER)),
+            is_compact: is_on(value(3).as_deref()),
+            is_popup: is_on(value(4).as_deref()),
+        });
+        match charset {
+            Charset::Utf8 => html,
+            Charset::Unnamed => ascii(&html),
+        }
     };
     let insertion = Insertion { elements: &[PAGE, WIDGET], attributes: &ATTRIBUTES, html: Box::new(html) };
     Ok(context.platform.insert(document, insertion)?)
@@ -186,14 +209,41 @@ fn character(name: &str) -> Option<char> {
     }
 }
 
-/// Whether the first state can be put into it: HTML in UTF-8, as what is put in is.
-fn is_html(headers: &HeaderMap) -> bool {
-    let Some(value) = single(headers, &header::CONTENT_TYPE) else { return false };
-    let mut parameters = value.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
-    media_type::is_of(value, "text/html")
-        && parameters.all(|(name, value)| {
-            !name.trim().eq_ignore_ascii_case("charset") || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
-        })
+/// How the characters of a document are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Charset {
+    /// In UTF-8, as the header says.
+    Utf8,
+    /// The document may say it. All that browsers read without being told agree about ASCII.
+    Unnamed,
+}
+
+/// The charset of an answer that is HTML and that the first state can be put into. `None` for any other.
+fn html_charset(headers: &HeaderMap) -> Option<Charset> {
+    let value = single(headers, &header::CONTENT_TYPE).filter(|value| media_type::is_of(value, "text/html"))?;
+    let parameters = value.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
+    let mut charsets = parameters.filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
+    match charsets.next() {
+        None => Some(Charset::Unnamed),
+        Some((_, name)) => {
+            let name = name.trim().trim_matches('"');
+            (name.eq_ignore_ascii_case("utf-8") || name.eq_ignore_ascii_case("utf8")).then_some(Charset::Utf8)
+        }
+    }
+}
+
+/// HTML in ASCII alone, with references for all other characters. There is neither a script nor a style in it, where they
+/// would mean nothing.
+fn ascii(html: &str) -> String {
+    let mut ascii = String::with_capacity(html.len());
+    for character in html.chars() {
+        if character.is_ascii() {
+            ascii.push(character);
+        } else {
+            ascii += &format!("&#{};", u32::from(character));
+        }
+    }
+    ascii
 }
 
 /// Where a redirect of the page at `from` leads. One within the site stays within the edge's origin.
@@ -266,17 +316,25 @@ mod tests {
     #[test]
     fn only_html_is_changed() {
         for (kind, expected) in [
-            ("text/html", true),
-            ("Text/HTML; charset=utf-8", true),
-            ("text/html;charset=\"UTF-8\"", true),
-            ("text/html; charset=windows-1252", false),
-            ("text/html+x", false),
-            ("application/xhtml+xml", false),
-            ("", false),
+            ("text/html", Some(Charset::Unnamed)),
+            ("Text/HTML; charset=utf-8", Some(Charset::Utf8)),
+            ("text/html;charset=\"UTF-8\"", Some(Charset::Utf8)),
+            ("text/html; Charset = utf8; charset=latin1", Some(Charset::Utf8)),
+            ("text/html; charset=windows-1252", None),
+            ("text/html; charset=utf-16le", None),
+            ("text/html; charset=", None),
+            ("text/html+x", None),
+            ("application/xhtml+xml", None),
+            ("", None),
         ] {
             let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(kind))]);
-            assert_eq!(is_html(&headers), expected, "{kind}");
+            assert_eq!(html_charset(&headers), expected, "{kind}");
         }
-        assert!(!is_html(&HeaderMap::new()));
+        assert_eq!(html_charset(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn what_is_put_in_can_be_ascii() {
+        assert_eq!(ascii("<p title=\"é\">Verbinden…</p>😀"), "<p title=\"&#233;\">Verbinden&#8230;</p>&#128512;");
     }
 }

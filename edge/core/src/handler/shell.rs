@@ -8,7 +8,7 @@
 mod template;
 
 use http::{HeaderMap, StatusCode, header};
-use url::form_urlencoded;
+use url::{Url, form_urlencoded};
 
 use self::template::{FirstState, Template, Way};
 use super::context::Context;
@@ -72,6 +72,13 @@ impl Shell {
         })
     }
 
+    /// Whether an element whose attribute `edge` has this value belongs to this edge. Relative to any page of it, the script
+    /// takes the same origin.
+    pub(super) fn is_of(&self, edge: &str) -> bool {
+        let url = Url::parse(&self.origin).and_then(|base| base.join(edge));
+        edge.is_empty() || url.is_ok_and(|url| url.origin().ascii_serialization() == self.origin)
+    }
+
     /// The shadow root of an element.
     pub(super) fn render(&self, options: &Options) -> String {
         let Self { template, origin, is_signed_in, ways } = self;
@@ -130,6 +137,7 @@ pub(super) fn shell<P: Platform>(
     html += &format!(">{}</{WIDGET}>\n", shell.render(&options));
     let mut response = Response::bytes(StatusCode::OK, "text/html; charset=utf-8", html);
     response.set(header::CACHE_CONTROL, if has_session_cookie(&request.headers) { NOT_SHARED } else { SHARED });
+    response.set(header::VARY, "Cookie");
     Ok(response)
 }
 

@@ -7,11 +7,13 @@
 //! An upstream wrote the challenge, and a sign-in cookie will hold it. So everything is bounded, and claims must have the
 //! form of the `claims` request parameter (OpenID Connect Core §5.5).
 
+use std::collections::BTreeMap;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD as BASE64};
 use http::{HeaderMap, header};
 use http_auth::{ChallengeParser, ChallengeRef, ParamValue};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -29,6 +31,10 @@ const MAX_ACR_BYTES: usize = 256;
 const PARAMETERS: [&str; 4] = ["error", "claims", "acr_values", "max_age"];
 /// The longest name of a claim, in bytes.
 const MAX_NAME_BYTES: usize = 128;
+/// Claims whose values tell of the challenge itself: when it was made, and from which address the call came. They may differ
+/// each time that an upstream makes the same demand. Entra's Continuous Access Evaluation sends `nbf` and `xms_rp_ipaddr`;
+/// the address is the edge's own.
+const CHANGING: [&str; 5] = ["auth_time", "exp", "iat", "nbf", "xms_rp_ipaddr"];
 
 /// What the next authentication must achieve.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,13 +98,30 @@ impl StepUp {
         self.max_age_seconds
     }
 
-    /// Identifies this demand of this service.
+    /// Identifies this demand of this service. Demands that differ only in how they are written, or in the values of
+    /// [`CHANGING`] claims, are one: a sign-in that met one of them met them all.
     #[must_use]
     pub fn digest(&self, service: &str) -> String {
         let max_age = self.max_age_seconds.map(|seconds| seconds.to_string());
-        let parts = [Some(service), self.claims.as_deref(), self.acr_values.as_deref(), max_age.as_deref()];
+        let claims = self.claims.as_deref().map(lasting);
+        let parts = [Some(service), claims.as_deref(), self.acr_values.as_deref(), max_age.as_deref()];
         hex::encode(Sha256::digest(length_prefixed(&parts.map(|part| part.unwrap_or_default().as_bytes()))))
     }
+}
+
+/// What lasts of claims from one challenge to the next: their names, and the values of all but the [`CHANGING`] ones, in one
+/// notation.
+fn lasting(claims: &str) -> String {
+    let Ok(mut claims) = serde_json::from_str::<BTreeMap<String, Option<BTreeMap<String, Value>>>>(claims) else {
+        return claims.to_owned();
+    };
+    claims.retain(|_, requests| requests.is_some());
+    for (name, request) in claims.values_mut().flatten().flatten() {
+        if CHANGING.contains(&name.as_str()) {
+            *request = Value::Null;
+        }
+    }
+    json!(claims).to_string()
 }
 
 /// The values of a challenge's parameter.

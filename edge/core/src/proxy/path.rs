@@ -3,7 +3,7 @@
 
 mod lookalike;
 
-use lookalike::{is_ignorable, reads_as_ascii};
+use lookalike::{is_ignorable, is_wildcard, reads_as_ascii};
 
 /// Longest path that is forwarded, in bytes.
 const MAX_PATH_BYTES: usize = 1024;
@@ -11,9 +11,10 @@ const MAX_PATH_BYTES: usize = 1024;
 /// The marks that may stand for themselves in a segment.
 const PLAIN: &[u8] = b"-._~!$&'()*+,=:@";
 /// The ASCII characters that may be escaped in a segment. Letters, digits and dots need no escape, and no client that means
-/// well writes one: it could only disguise them. Some clients escape `-`, `_` and `~`. `/`, `\` and `;` separate for some
-/// server. Windows reads `"`, `<` and `>` as wildcards.
-const ESCAPED: &[u8] = b" !#$%&'()*+,-:=?@[]^_`{|}~";
+/// well writes one: it could only disguise them. Some clients escape `-`, `_` and `~`. Browsers escape `"`, `<` and `>`. `/`
+/// and `\` separate for some server. `;` begins a path parameter for servers of Java, which take it out of the path and
+/// believe what it says of the session (`;jsessionid=`).
+const ESCAPED: &[u8] = b" !\"#$%&'()*+,-:<=>?@[]^_`{|}~";
 
 /// A path that every router and every server reads alike (S90, S161). It is absolute, and its segments hold only unreserved
 /// characters and harmless escapes. No segment consists of dots, and none but the last is empty: a trailing slash names a
@@ -90,12 +91,11 @@ fn decoded(segment: &str) -> Option<String> {
 }
 
 /// Whether some server may read a decoded segment as nothing, or as dots. A server that decodes before it looks for a query
-/// or a fragment cuts the segment off there. Some decoders read `+` as a space, some file servers strip spaces, and some file
-/// systems ignore invisible characters.
+/// or a fragment cuts the segment off there. Some decoders read `+` as a space, some file servers strip spaces, some file
+/// systems ignore invisible characters, and Windows has wildcards that match a dot or nothing.
 fn may_vanish(segment: &str) -> bool {
-    let name = segment.split(['?', '#']).next().unwrap_or_default();
-    let visible: String = name.chars().filter(|c| !is_ignorable(*c)).collect();
-    visible.trim_matches(|c: char| c.is_whitespace() || c == '+').bytes().all(|byte| byte == b'.')
+    let mut name = segment.chars().take_while(|c| !matches!(c, '?' | '#'));
+    name.all(|c| matches!(c, '.' | '+') || c.is_whitespace() || is_ignorable(c) || is_wildcard(c))
 }
 
 /// Whether a second decoder may find an escape in a decoded segment. Strict decoders need two digits. Lenient ones are

@@ -54,10 +54,11 @@ impl Rule {
             "/" if is_prefix => return None,
             _ => AllowedPath::below_service(path)?.segments().to_vec(),
         };
-        // A server that cuts a path off at one of these would read it as one that the rule does not cover (S161).
-        let is_cut = segments.iter().any(|segment| segment.contains(['?', '#']));
+        // A server that cuts a path off at one of the first two, or takes one of the others for a wildcard, would read it as
+        // one that the rule does not cover (S161).
+        let is_read_otherwise = segments.iter().any(|segment| segment.contains(['?', '#', '"', '<', '>']));
         let is_slash_doubled = is_prefix && segments.last().is_some_and(String::is_empty);
-        (!is_cut && !is_slash_doubled).then_some(Self { method, segments, is_prefix, is_navigable })
+        (!is_read_otherwise && !is_slash_doubled).then_some(Self { method, segments, is_prefix, is_navigable })
     }
 
     /// The allowed method.
@@ -103,6 +104,8 @@ mod tests {
             "GET //",
             "GET /a%23b",
             "GET /a%3Fb/*",
+            "GET /a%22b",
+            "GET /%3Ca%3E/*",
             "GET /a/../b",
             "GET /a/*/b",
             "GET /a*",

@@ -54,6 +54,17 @@ pub struct AnsweredStepUp {
     pub at_ms: u64,
     /// How many sign-ins in a row answered demands.
     pub in_a_row: u8,
+    /// The demands that the others of the row answered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<String>,
+}
+
+impl AnsweredStepUp {
+    /// Whether a sign-in of the row answered a demand.
+    #[must_use]
+    pub fn has(&self, digest: &str) -> bool {
+        self.digest == digest || self.former.iter().any(|former| former == digest)
+    }
 }
 
 impl LinkedAccount {

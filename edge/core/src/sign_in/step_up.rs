@@ -4,8 +4,9 @@
 //! start the sign-in, but can neither read nor change nor invent what it asks for. The seal is tied to the session and the
 //! provider, and ends after ten minutes.
 //!
-//! The account remembers the demand that its sign-in answered. An upstream that repeats the demand soon afterwards, or
-//! that makes one new demand after another, gets no further sign-in: it would never be content.
+//! The account remembers the demands that its last sign-ins answered. An upstream that repeats one soon afterwards gets no
+//! further sign-in, however it writes the demand: it would never be content. Neither does one that makes one new demand
+//! after another.
 
 use causeway_protocol::signature::KeyRing;
 use serde::{Deserialize, Serialize};
@@ -97,7 +98,7 @@ impl Demand {
     /// What the account remembers once its user has signed in.
     #[must_use]
     pub fn answered_at(&self, now_ms: u64) -> AnsweredStepUp {
-        AnsweredStepUp { digest: self.step_up.digest(&self.service), at_ms: now_ms, in_a_row: 1 }
+        AnsweredStepUp { digest: self.step_up.digest(&self.service), at_ms: now_ms, in_a_row: 1, former: Vec::new() }
     }
 }
 
@@ -105,6 +106,8 @@ impl Demand {
 pub(super) fn follow(answered: &mut AnsweredStepUp, former: Option<&AnsweredStepUp>) {
     if let Some(former) = former.filter(|former| answered.at_ms.abs_diff(former.at_ms) < QUIET_MS) {
         answered.in_a_row = former.in_a_row.saturating_add(1);
+        let digests = former.former.iter().chain([&former.digest]).filter(|digest| **digest != answered.digest);
+        answered.former = digests.take(usize::from(MAX_IN_A_ROW)).cloned().collect();
     }
 }
 
@@ -115,7 +118,7 @@ fn is_in_vain(answered: &AnsweredStepUp, service: &str, step_up: &StepUp, now_ms
         Some(seconds) => seconds.saturating_mul(1000).clamp(MIN_QUIET_MS, QUIET_MS),
         None => QUIET_MS,
     };
-    let is_repeated = elapsed_ms < quiet_ms && answered.digest == step_up.digest(service);
+    let is_repeated = elapsed_ms < quiet_ms && answered.has(&step_up.digest(service));
     is_repeated || elapsed_ms < QUIET_MS && answered.in_a_row >= MAX_IN_A_ROW
 }
 

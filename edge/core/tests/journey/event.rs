@@ -47,6 +47,8 @@ fn repeated_idempotency_key_names_the_same_event_for_the_same_user_only() {
         text(&browser.send(Method::POST, "/events/chat", &headers, r#"{"type":"message","data":1}"#))
     };
     assert_eq!(post("a"), post("a"));
+    // The client derives the same id, to know its event's echo.
+    assert_eq!(post("a"), r#"{"id":"kNg1iiY8QSY2B2egAJafWzYJ"}"#);
     assert_ne!(post("a"), post("b"));
     assert!(post(&"k".repeat(129)).contains("bad-request"));
 }

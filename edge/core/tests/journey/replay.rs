@@ -8,6 +8,7 @@ use causeway_core::testing::{
 };
 use causeway_protocol::{
     cursor::Cursor,
+    feed::KEEP_ALIVE,
     frame::gap_frame,
     hub::ResetReason,
     replay::{MAX_REPLAY_REQUESTS, ReplayHead, ReplayRange, ReplayRequest},
@@ -151,7 +152,7 @@ fn what_cannot_be_replayed_is_told_and_the_stream_goes_on_after_it() {
         with_short_hub(&browser);
         let mut stream = Listener::open(&browser, "/stream", Some("v2.chat.1.0.9"));
         let began_ms = browser.platform.now_ms.get();
-        let told = std::iter::from_fn(|| stream.next()).find(|chunk| chunk != ": keep-alive\n\n");
+        let told = std::iter::from_fn(|| stream.next()).find(|chunk| chunk != KEEP_ALIVE);
         assert_eq!(told.unwrap(), gap_frame(&cursor(49), reason));
         let is_retried = browser.platform.now_ms.get() - began_ms >= 20_000;
         assert_eq!(is_retried, reason == ResetReason::OutOfBuffer);
@@ -186,11 +187,16 @@ fn history_pages_back() {
     };
     assert_eq!(
         page("/events/chat/history?limit=3"),
-        json!({"events": [97, 98, 99], "before": "v2.chat.1.0.97", "complete": true})
+        json!({
+            "events": [97, 98, 99],
+            "ids": ["v2.chat.1.0.97", "v2.chat.1.0.98", "v2.chat.1.0.99"],
+            "before": "v2.chat.1.0.97",
+            "complete": true
+        })
     );
     assert_eq!(
         page("/events/chat/history?before=v2.chat.1.0.2&limit=3"),
-        json!({"events": [0, 1], "before": null, "complete": true})
+        json!({"events": [0, 1], "ids": ["v2.chat.1.0.0", "v2.chat.1.0.1"], "before": null, "complete": true})
     );
     assert_eq!(page("/events/chat/history")["events"].as_array().unwrap().len(), 50);
     assert!(replays(&browser).iter().all(|sent| sent.method == Method::GET));
@@ -202,7 +208,10 @@ fn history_comes_from_the_hub_first_and_only_what_is_older_from_kafka() {
     deliver(&browser, &[ADA], &slice("chat", 1, 0..100));
     hub(&browser).forget(50);
     let page = |target: &str| -> Value { serde_json::from_str(&text(&browser.get(target))).unwrap() };
-    let expected = |events: std::ops::Range<i64>, before: &str| json!({"events": events.collect::<Vec<_>>(), "before": before, "complete": true});
+    let expected = |events: std::ops::Range<i64>, before: &str| {
+        let ids: Vec<_> = events.clone().map(|offset| cursor(offset).to_string()).collect();
+        json!({"events": events.collect::<Vec<_>>(), "ids": ids, "before": before, "complete": true})
+    };
     assert_eq!(page("/events/chat/history?limit=3"), expected(97..100, "v2.chat.1.0.97"));
     assert_eq!(page("/events/chat/history?before=v2.chat.1.0.97"), expected(47..97, "v2.chat.1.0.47"));
     let asked: Vec<_> = replays(&browser).iter().map(range_of).collect();
@@ -237,7 +246,7 @@ fn history_comes_from_kafka_if_the_hub_fails_or_does_not_answer() {
 fn history_that_kafka_no_longer_has_is_incomplete() {
     let (browser, how) = signed_in(Bridge::Gone);
     let get = || browser.get("/events/chat/history");
-    assert_eq!(text(&get()), r#"{"events":[],"before":null,"complete":false}"#);
+    assert_eq!(text(&get()), r#"{"events":[],"ids":[],"before":null,"complete":false}"#);
     how.set(Bridge::Busy);
     assert_eq!(code(&get()), "too-many-requests");
     how.set(Bridge::Fails);

@@ -143,6 +143,31 @@ fn upstream_that_repeats_its_demand_after_the_sign_in_is_refused() {
 }
 
 #[test]
+fn each_demand_gets_one_sign_in_however_it_is_written() {
+    let stage = Stage::signed_in("");
+    let demand = |acrs: &str, nbf: u64| {
+        let json = format!(r#"{{"access_token":{{"acrs":{{"value":"{acrs}"}},"nbf":{{"value":"{nbf}"}}}}}}"#);
+        stage.challenge.replace(Some(claims(&json)));
+    };
+    for acrs in ["c1", "c2"] {
+        demand(acrs, 1);
+        assert_eq!(stage.step_up().status, StatusCode::SEE_OTHER, "{acrs}");
+        // The same demand, made later, and the one before it.
+        for (acrs, nbf) in [(acrs, 2), ("c1", 3)] {
+            demand(acrs, nbf);
+            let response = stage.call();
+            assert_eq!(
+                (response.status, code(&response).as_str()),
+                (StatusCode::FORBIDDEN, "step-up-in-vain"),
+                "{acrs}"
+            );
+        }
+    }
+    stage.pass(300);
+    stage.demanded();
+}
+
+#[test]
 fn upstream_that_makes_one_demand_after_another_is_refused_at_last() {
     let stage = Stage::signed_in("");
     for round in 0..5 {

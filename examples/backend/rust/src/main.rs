@@ -123,6 +123,13 @@ impl Backend {
                 self.answer(event, &["You wrote ", &format!("{} ", text.split_whitespace().count()), "words."]).await
             }
             ("form", _, Some(name)) => self.answer(event, &["Thank you, ", &format!("{name}.")]).await,
+            ("delete", ..) => match event.data.get("id") {
+                // A backend that keeps messages deletes it there first, if it is one of this user.
+                Some(Value::String(id)) => {
+                    self.send(event, "delete", &format!("{}.deletion", event.id), &json!({"id": id})).await
+                }
+                _ => Ok(()),
+            },
             _ => Ok(()),
         }
     }

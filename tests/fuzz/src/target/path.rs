@@ -76,8 +76,8 @@ fn is_allowed(service: &str, method: &Method, path: &str) -> bool {
 }
 
 /// How servers read a path: decoded once or again, by a strict or a lenient decoder, normalised or without invisible
-/// characters in between, with `+` for a space; then cut off at a query, a fragment, a path parameter or NUL; and with dot
-/// segments, backslashes and repeated slashes resolved.
+/// characters in between, with `+` for a space; with Windows' wildcards as dots or as nothing; then cut off at a query, a
+/// fragment, a path parameter or NUL; and with dot segments, backslashes and repeated slashes resolved.
 fn readings(path: &str) -> Vec<String> {
     let text = |bytes| String::from_utf8(bytes).unwrap_or_else(|_| panic!("{path:?}: no UTF-8"));
     let once = text(decode(path.as_bytes(), strict_digits));
@@ -94,7 +94,9 @@ fn readings(path: &str) -> Vec<String> {
     }
     let mut all = Vec::new();
     for text in texts {
-        for text in [text.clone(), text.replace('+', " ")] {
+        let is_wildcard = |c: char| matches!(c, '"' | '<' | '>');
+        let by_wildcards = [".", ""].map(|matched| text.replace(is_wildcard, matched));
+        for text in by_wildcards.into_iter().chain([text]).flat_map(|text| [text.replace('+', " "), text]) {
             for cut in [None, Some('?'), Some('#'), Some(';'), Some('\0')] {
                 let text = cut.map_or(text.as_str(), |cut| text.split(cut).next().unwrap());
                 all.extend([text.to_owned(), resolved(text)]);

@@ -21,6 +21,7 @@ fn parameters(challenges: &[&str]) -> Vec<(&'static str, String)> {
     step_up.parameters().map(|(name, value)| (name, value.to_owned())).collect()
 }
 
+const ACRS: &str = r#"{"access_token":{"acrs":{"essential":true,"value":"c1"}}}"#;
 const CAE: &str = r#"{"access_token":{"nbf":{"essential":true, "value":"1604106651"}}}"#;
 
 #[test]
@@ -125,13 +126,33 @@ fn rfc_9470_demands_a_context_class_an_age_or_both() {
 fn each_demand_of_each_service_has_its_own_digest() {
     let demands = [
         of(&[&claims_challenge(CAE)]).unwrap(),
-        of(&[&claims_challenge(&CAE.replace("1604106651", "1604106652"))]).unwrap(),
+        of(&[&claims_challenge(ACRS)]).unwrap(),
+        of(&[&claims_challenge(&ACRS.replace("c1", "c2"))]).unwrap(),
+        of(&[&claims_challenge(&ACRS.replace("access_token", "id_token"))]).unwrap(),
         of(&[r#"Bearer error="insufficient_user_authentication", acr_values="5""#]).unwrap(),
         of(&[r#"Bearer error="insufficient_user_authentication", max_age="5""#]).unwrap(),
     ];
     let digests: std::collections::HashSet<_> =
         demands.iter().flat_map(|it| [it.digest("a"), it.digest("b")]).collect();
-    assert_eq!(digests.len(), 8);
+    assert_eq!(digests.len(), 2 * demands.len());
+}
+
+#[test]
+fn a_demand_that_is_written_anew_is_the_same_demand() {
+    let digest = |json: &str| of(&[&claims_challenge(json)]).unwrap().digest("a");
+    for (first, second) in [
+        (CAE, CAE.replace("1604106651", "1604106652")),
+        (CAE, CAE.replace(r#""1604106651""#, "1604106652")),
+        (CAE, CAE.replace(' ', "")),
+        (CAE, CAE.replace("}}}", r#"}},"id_token":null}"#)),
+        (
+            r#"{"access_token":{"nbf":{"value":"1"},"xms_rp_ipaddr":{"value":"192.0.2.1"},"acrs":{"value":"c1"}}}"#,
+            r#"{"access_token":{"acrs":{"value":"c1"},"xms_rp_ipaddr":{"value":"192.0.2.2"},"nbf":{"value":"2"}}}"#
+                .to_owned(),
+        ),
+    ] {
+        assert_eq!(digest(first), digest(&second), "{second}");
+    }
 }
 
 proptest! {

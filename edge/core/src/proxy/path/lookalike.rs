@@ -125,6 +125,12 @@ pub(super) fn reads_as_ascii(c: char) -> bool {
     !c.is_ascii() && (is_replaced(c) || has(&NORMALISED, c))
 }
 
+/// Whether a character is `"`, `<` or `>`, or has one of them as its compatibility form. In a search for files Windows may
+/// match them with a dot, or with nothing; programs that look a file up by such a search do, too.
+pub(super) fn is_wildcard(c: char) -> bool {
+    matches!(c, '"' | '<' | '>' | '\u{fe64}' | '\u{fe65}' | '\u{ff02}' | '\u{ff1c}' | '\u{ff1e}')
+}
+
 /// Whether some program ignores a character.
 pub(super) fn is_ignorable(c: char) -> bool {
     !c.is_ascii() && has(&IGNORABLE, c)

@@ -179,10 +179,17 @@ const REFUSED: &[&str] = &[
     "/a%25%EF%BC%92%EF%BC%8F",
     "/a%25%E2%80%8C2f",
     "/a%2525of",
-    // Wildcards of Windows' file systems.
+    // Nothing but wildcards of Windows' file systems, which match dots or nothing.
     "/a/%22%22",
+    "/a/%22%22/b",
     "/a/%3c",
     "/a/%3E",
+    "/a/.%22",
+    "/a/%3C.%3E/b",
+    "/a/%22+%22",
+    "/a/%22%23b",
+    "/a/%EF%BC%82%EF%BC%9C",
+    "/a/%EF%B9%A4..",
 ];
 
 #[test]
@@ -215,6 +222,8 @@ fn plain_paths_are_kept_byte_for_byte() {
         "/a/%25xyz",
         "/a/%25ultra",
         "/a/b&c=d",
+        "/a/%22x%22/%3Cy%3E",
+        "/a/1%20%3C%202%3E",
         "/a/x%7Ey%2Dz%5f",
     ] {
         assert_eq!(AllowedPath::parse(path).unwrap().as_str(), path);
@@ -239,6 +248,8 @@ fn file_names_of_any_script_are_kept() {
         "John’s report.docx",
         "Budget – 2024.xlsx",
         "“q”",
+        "the \"new\" plan.docx",
+        "a < b > c",
         "100 €",
         "№5",
         "日本・語",
@@ -275,6 +286,15 @@ fn s90_exactly_the_characters_that_normalise_to_refused_ones_are_refused() {
         .map(|c| format!("U+{:04X}", u32::from(c)))
         .collect();
     assert!(differing.is_empty(), "{differing:?}");
+}
+
+#[test]
+fn s90_exactly_the_characters_that_normalise_to_wildcards_are_wildcards() {
+    use super::lookalike::is_wildcard;
+    use unicode_normalization::UnicodeNormalization as _;
+    for c in ('\0'..=char::MAX).filter(|c| !reads_as_ascii(*c)) {
+        assert_eq!(is_wildcard(c), c.nfkc().all(|c| "\"<>".contains(c)), "U+{:04X}", u32::from(c));
+    }
 }
 
 #[test]
