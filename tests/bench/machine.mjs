@@ -22,7 +22,8 @@ export function versions(needs) {
   const lock = readFileSync(join(ROOT, 'Cargo.lock'), 'utf8');
   const locked = (/** @type {string} */ name) => new RegExp(`name = "${name}"\\nversion = "(.*)"`).exec(lock)?.[1];
   return [
-    `Causeway ${output('git', ['rev-parse', '--short', 'HEAD'])}`,
+    // A tree with changes of its own is told.
+    `Causeway ${output('git', ['describe', '--always', '--exclude', '*', '--dirty=, changed'])}`,
     output(npmProgram('workerd'), ['--version']),
     spinIsInstalled() ? output('spin', ['--version']) : `tests/spin-host on wasmtime ${locked('wasmtime')}`,
     output('rustc', ['--version']).split(' (')[0] ?? '',

@@ -22,7 +22,9 @@ import { takeFromTab } from './tab-storage.js';
  */
 
 const page = /** @type {{ causewayArrival?: { arrival?: Arrival } }} */ (globalThis);
-const shared = (page.causewayArrival ??= { arrival: arrive() });
+// A server that renders the page has no location, and many pages.
+/** @type {{ arrival?: Arrival }} */
+const shared = globalThis.location ? (page.causewayArrival ??= { arrival: arrive() }) : {};
 
 /** Set if this page was loaded by the end of a sign-in, until it is known to be over. */
 export const arrived = () => shared.arrival;
@@ -32,8 +34,7 @@ export const arrived = () => shared.arrival;
  * @returns {Arrival | undefined}
  */
 function arrive() {
-  // A server that renders the page has no location.
-  const { hash = '' } = globalThis.location ?? {};
+  const { hash } = location;
   const [entry, error, code] = /[#&]causeway(_error)?=(.+)/.exec(hash) ?? [];
   const isPopup = takeFromTab(POPUP) !== null;
   const hasLeft = takeFromTab(LEAVING) !== null;
