@@ -21,7 +21,7 @@ describe('the account panel', () => {
   /** @param {string} text */
   const row = (text) => panel().getByRole('listitem').filter({ hasText: text });
   /** @param {string} label */
-  const press = (label) => panel().getByRole('button', { name: label }).click();
+  const press = (label) => panel().getByRole('button', { name: label, exact: true }).click();
   /** @param {import('playwright-core').Locator} locator */
   const isFocused = (locator) =>
     locator.evaluate((node) => /** @type {ShadowRoot} */ (node.getRootNode()).activeElement === node);
@@ -93,7 +93,7 @@ describe('the account panel', () => {
     edge.connections = [{ provider: 'github', own: true }, { provider: 'entra' }];
     await openPanel();
     await press('Disconnect: Microsoft');
-    const connect = panel().getByRole('button', { name: 'Connect: Microsoft' });
+    const connect = panel().getByRole('button', { name: 'Connect: Microsoft', exact: true });
     await connect.waitFor();
     assert.ok(await isFocused(connect));
     await connect.click();
