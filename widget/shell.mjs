@@ -33,7 +33,7 @@ const ROOT = `
           <h2 part="heading" class="heading">{heading}</h2>
           <p>
             <span part="status" class="status {state}">{status}</span>
-            <button type="button" part="name" class="name" dir="auto" aria-haspopup="dialog"{hiddenChat} disabled></button>
+            <button type="button" part="name" class="name" dir="auto"{hiddenChat} disabled></button>
           </p>
         </div>
         <button type="button" part="sign-out" class="sign-out"{hiddenChat} disabled>{signOut}</button>

@@ -42,7 +42,6 @@ export function createView(root, texts, actions) {
   let messages = [];
 
   name.dir = 'auto';
-  name.ariaHasPopup = 'dialog';
   name.onclick = signOut.onclick = actions.onAccount;
   const header = element(
     'header',

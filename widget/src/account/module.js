@@ -90,6 +90,7 @@ export function account(root, pressed, origin, check, logout, owner, { strings }
     };
     // Its style hides what it covers.
     root.querySelector('.body')?.append(panel);
+    name.ariaHasPopup = 'dialog';
     name.setAttribute('aria-expanded', 'true');
     panel.focus();
     say(texts.accountBusy);
