@@ -81,7 +81,7 @@ describe('an edge whose limits and prompts are set', () => {
     // With an address and a user of its own: on Spin, Redis counts for the stack's other edge, too.
     browser.visit = (target, sent = {}) =>
       from(target, { ...sent, headers: { 'X-Real-IP': '198.51.100.9', ...sent.headers } });
-    const { callback } = await authorizeAt(browser, 'github', 'margaret');
+    const { callback } = await authorizeAt(browser, 'github', 'barbara');
     callback.port = String(port);
     assert.equal((await browser.visit(callback)).status, 303);
     // A request is counted before it is read, so an invalid event counts, too.

@@ -21,6 +21,7 @@ export const USERS = Object.freeze([
   { login: 'hedy', name: 'Hedy Lamarr', email: 'hedy@causeway.example' },
   { login: 'margaret', name: 'Margaret Hamilton', email: 'margaret@causeway.example' },
   { login: 'dorothy', name: 'Dorothy Vaughan', email: 'dorothy@causeway.example' },
+  { login: 'barbara', name: 'Barbara Liskov', email: 'barbara@causeway.example' },
 ]);
 
 /**
