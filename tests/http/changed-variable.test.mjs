@@ -40,7 +40,7 @@ export default {
 `;
 
 if (target === 'workers') {
-  test('S165: on Workers, a changed key, secret, allow-list or limit holds with the next request of the isolate', async () => {
+  test('S165: on Workers, a changed key, secret, list or limit holds with the next request of the isolate', async () => {
     const { edge: port } = await freePorts();
     const origin = `http://localhost:${port}`;
     const edge = edgePart({
@@ -117,7 +117,7 @@ if (target === 'workers') {
 
 if (target === 'spin') {
   test(
-    'S165: on Spin, a changed key, secret or allow-list holds after a second, and a store that does not answer signs nobody out',
+    'S165: on Spin, a changed key, secret or list holds after a second; a store that does not answer signs nobody out',
     { skip: spinIsInstalled() && 'the Spin CLI reads variables that change from a remote store only' },
     async () => {
       const { edge: port } = await freePorts();

@@ -113,7 +113,7 @@ test('an API that makes the same demand with another time gets no second sign-in
   assert.equal((await browser.session()).authenticated, true);
 });
 
-test('an installation token that GitHub does not know yet is sent again after a pause, and no other is minted', async () => {
+test('an installation token that GitHub does not know yet is sent again later, and no other is minted', async () => {
   const { browser } = await user('github', 'ada');
   const begunAt = Date.now();
   const answer = await browser.call('/bff/app/unknown-at-first');

@@ -10,8 +10,8 @@ const loaded = /** @type {Promise<typeof import('./module.js')>} */ (
     () => {
       // Who can put an image of that name into the page must not choose what is loaded.
       if (!(currentScript && currentScript instanceof HTMLScriptElement)) return import('./module.js');
-      // Browsers do not tell a script of another origin its own address, so a relative path would lead nowhere. They also
-      // remember that a module failed, under its address.
+      // Browsers do not tell a script of another origin its own address, so a relative path would lead nowhere. They
+      // also remember that a module failed, under its address.
       const { href } = new URL('chat-widget.js', currentScript.src);
       return import(href + (attempts++ ? `?${attempts}` : ''));
     },

@@ -41,7 +41,7 @@ describe('a form in the chat', () => {
     assert.equal(await contact().isDisabled(), true);
   });
 
-  test('is locked while its answer waits, so that it shows what is sent, and can be changed again if that fails', async () => {
+  test('is locked while its answer waits, so that it shows what is sent, and open again if that fails', async () => {
     edge.publish('form', FORM);
     edge.postFailures = [{ status: 422, title: 'No.' }];
     await widget.openSignedIn();

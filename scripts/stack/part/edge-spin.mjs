@@ -96,7 +96,11 @@ function originsOf({ SERVICES, OIDC_PROVIDERS }) {
   }
 }
 
-/** @param {string} home @param {(text: string) => string} manifest changes the deployed one @param {string} component */
+/**
+ * @param {string} home
+ * @param {(text: string) => string} manifest changes the deployed one
+ * @param {string} component
+ */
 function prepare(home, manifest, component) {
   if (!existsSync(component))
     throw new PartError('edge: the component is not built. What to do: run scripts/build-spin');

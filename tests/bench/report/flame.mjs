@@ -18,7 +18,12 @@ const LETTER = 6.2;
 /** @param {string} name @returns {Call} */
 export const call = (name) => ({ name, whole: 0, own: 0, below: new Map() });
 
-/** Adds samples of one stack. @param {Call} root @param {readonly string[]} names the caller first @param {number} samples */
+/**
+ * Adds samples of one stack.
+ * @param {Call} root
+ * @param {readonly string[]} names the caller first
+ * @param {number} samples
+ */
 export function add(root, names, samples) {
   let at = root;
   at.whole += samples;
@@ -60,7 +65,11 @@ export function folded(root) {
   return lines(root, []);
 }
 
-/** An SVG without scripts: a pointer that rests on a function shows its name. @param {Call} root @param {string} title */
+/**
+ * An SVG without scripts: a pointer that rests on a function shows its name.
+ * @param {Call} root
+ * @param {string} title
+ */
 export function flameGraph(root, title) {
   /** @type {string[]} */
   const parts = [];

@@ -80,7 +80,10 @@ export function createExtras(scroller, list, scrollToEnd, stick, isAtEnd, refres
   const shown = new WeakMap();
   /** Where the Markdown of a bubble is shown. @type {WeakMap<HTMLElement, HTMLElement>} */
   const places = new WeakMap();
-  /** What the list of files of a bubble was made from, and it. @type {WeakMap<HTMLElement, [unknown, string, HTMLElement?]>} */
+  /**
+   * What the list of files of a bubble was made from, and it.
+   * @type {WeakMap<HTMLElement, [unknown, string, HTMLElement?]>}
+   */
   const files = new WeakMap();
   /** The answer that the form of a bubble is shown with; true: none. @type {WeakMap<HTMLElement, unknown>} */
   const asked = new WeakMap();

@@ -1,5 +1,5 @@
-// Reads complete answers out to screen readers, collected for a moment. Each piece of a streamed answer, or a whole history,
-// would be unbearable.
+// Reads complete answers out to screen readers, collected for a moment. Each piece of a streamed answer, or a whole
+// history, would be unbearable.
 
 const COLLECT_MS = 600;
 const MAX_READ_OUT = 2;
