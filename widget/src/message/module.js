@@ -14,7 +14,7 @@ import { createUnread } from './unread.js';
 /**
  * @typedef {import('../conversation.js').Message} Message
  * @typedef {import('../strings.js').Strings} Strings
- * @typedef {ReturnType<typeof createExtras>} Extras
+ * @typedef {NonNullable<ReturnType<typeof createExtras>>} Extras
  */
 
 /** @type {CSSStyleSheet | undefined} */
@@ -51,7 +51,10 @@ function showDay(time, before, item, language) {
  * @param {import('../window/earlier.js').Ask} older asks for earlier messages
  */
 export function createExtras(scroller, list, scrollToEnd, stick, isAtEnd, refresh, place, send, older) {
-  const root = /** @type {ShadowRoot} */ (list.getRootNode());
+  const root = list.getRootNode();
+  // Another channel or edge was set meanwhile, and another list took its place.
+  if (!(root instanceof ShadowRoot)) return undefined;
+  const { host } = root;
   if (!sheet) {
     sheet = new CSSStyleSheet();
     sheet.replaceSync(css);
@@ -176,7 +179,7 @@ export function createExtras(scroller, list, scrollToEnd, stick, isAtEnd, refres
   function showCount(count) {
     if (count) latest.dataset.unread = count > 99 ? '99+' : String(count);
     else delete latest.dataset.unread;
-    root.host.dispatchEvent(new CustomEvent('chat-unread', { detail: { count }, bubbles: true, composed: true }));
+    host.dispatchEvent(new CustomEvent('chat-unread', { detail: { count }, bubbles: true, composed: true }));
   }
 
   function settleUnread() {
