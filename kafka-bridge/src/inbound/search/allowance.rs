@@ -12,13 +12,33 @@ use tokio::time::Instant;
 /// The maximum number of users that are counted at a time. No further one gets a search then.
 const MAX_USERS: usize = 20_000;
 
+/// The shortest time between two looks for users who may be forgotten. Each goes through all of them.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
 /// A few searches of each user at once, and one more after each interval.
 pub(super) struct Allowance {
     interval: Duration,
     /// How long a user's allowance takes to become whole.
     whole: Duration,
+    users: Mutex<Users>,
+}
+
+#[derive(Default)]
+struct Users {
     /// When each user's allowance is whole again. Users of whom that is past may be forgotten.
-    users: Mutex<HashMap<String, Instant>>,
+    whole_at: HashMap<String, Instant>,
+    swept: Option<Instant>,
+}
+
+impl Users {
+    /// Makes room for one more, unless there is some or that was tried just now.
+    fn sweep(&mut self, now: Instant) {
+        let is_due = self.swept.is_none_or(|swept| now.duration_since(swept) >= SWEEP_INTERVAL);
+        if self.whole_at.len() >= MAX_USERS && is_due {
+            self.swept = Some(now);
+            self.whole_at.retain(|_, whole_at| *whole_at > now);
+        }
+    }
 }
 
 impl Allowance {
@@ -30,7 +50,7 @@ impl Allowance {
     pub(super) fn take(&self, user: &str) -> bool {
         let now = Instant::now();
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(whole_at) = users.get_mut(user) {
+        if let Some(whole_at) = users.whole_at.get_mut(user) {
             let next = (*whole_at).max(now) + self.interval;
             let is_left = next.duration_since(now) <= self.whole;
             if is_left {
@@ -38,12 +58,10 @@ impl Allowance {
             }
             return is_left;
         }
-        if users.len() >= MAX_USERS {
-            users.retain(|_, whole_at| *whole_at > now);
-        }
-        let is_left = users.len() < MAX_USERS && self.interval <= self.whole;
+        users.sweep(now);
+        let is_left = users.whole_at.len() < MAX_USERS && self.interval <= self.whole;
         if is_left {
-            users.insert(user.to_owned(), now + self.interval);
+            users.whole_at.insert(user.to_owned(), now + self.interval);
         }
         is_left
     }
@@ -79,6 +97,6 @@ mod tests {
         assert!(allowance.take("0"), "who is counted goes on");
         advance(INTERVAL).await;
         assert!(allowance.take("one more"));
-        assert_eq!(allowance.users.lock().unwrap().len(), 2, "those whose allowance is whole are forgotten");
+        assert_eq!(allowance.users.lock().unwrap().whole_at.len(), 2, "those whose allowance is whole are forgotten");
     }
 }
