@@ -106,7 +106,7 @@ pub async fn run(
     spans: Spans,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let KafkaClients { live: kafka, replay: replay_kafka, rebuilds } = kafka;
+    let KafkaClients { live: kafka, replay: replay_kafka, search: search_kafka, rebuilds } = kafka;
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let store = if matches!(config.buffer_store, BufferStore::Edge(_)) { Dependency::Edge } else { Dependency::Redis };
@@ -126,7 +126,7 @@ pub async fn run(
     };
     let others = match &redis {
         Some(store) => OtherInstances::Notes(Box::new(store.notes())),
-        None => OtherInstances::Kafka(Arc::clone(&replay_kafka)),
+        None => OtherInstances::Kafka(search_kafka),
     };
     if let Some(store) = &redis {
         spawn_stream_tasks(&store.redis, &store.registry, (&health, &metrics), &tasks, &stop);

@@ -10,7 +10,7 @@ use tokio::{sync::watch, time::Instant};
 use super::{
     record::{Destination, EchoSigner, Said},
     search::Other,
-    topic_writer::TopicWriter,
+    topic_writer::{Slot, TopicWriter},
     window::Window,
 };
 use crate::{kafka::NewRecord, rejection::Rejection};
@@ -86,6 +86,8 @@ struct State {
     progress: Progress,
     /// The number of records without an outcome.
     waiting: usize,
+    /// The echo, while it waits for the inbound record.
+    held: Option<Slot>,
     /// The first failure.
     failure: Option<Rejection>,
     /// The event that has the id.
@@ -135,6 +137,9 @@ impl Attempt {
     }
 
     /// Queues what is missing: both records or neither. `known` is what another instance has written.
+    ///
+    /// Both go at once. But if the inbound record will probably be refused, the echo goes after it, because a page that
+    /// hears the echo tells its user that the event was delivered.
     pub(super) fn enqueue(self: &Arc<Self>, known: Progress) {
         let progress = {
             let mut state = self.state();
@@ -153,16 +158,26 @@ impl Attempt {
         if slots.is_empty() {
             return self.settle();
         }
-        self.state().waiting = slots.len();
+        let is_unlikely = |(destination, slot): &(Destination, Slot)| {
+            *destination == Destination::Inbound && !slot.is_likely(self.size(*destination))
+        };
+        let holds_echo = slots.len() > 1 && slots.iter().any(is_unlikely);
+        {
+            let mut state = self.state();
+            state.waiting = slots.len();
+            state.held = if holds_echo { slots.pop().map(|(_, echo)| echo) } else { None };
+        }
         for (destination, slot) in slots {
             slot.push(Arc::clone(self), destination);
         }
     }
 
     /// Records what became of one record.
-    pub(super) fn finish(&self, destination: Destination, result: Result<Place, Rejection>) {
-        let is_last = {
+    pub(super) fn finish(self: &Arc<Self>, destination: Destination, result: Result<Place, Rejection>) {
+        let (is_last, echo) = {
             let mut state = self.state();
+            let echo = if destination == Destination::Inbound { state.held.take() } else { None };
+            let (echo, withheld) = if result.is_ok() { (echo, None) } else { (None, echo) };
             match (result, destination) {
                 (Ok(place), Destination::Inbound) => state.progress.inbound = Some(place),
                 (Ok(_), Destination::Echo) => state.progress.echoed = true,
@@ -170,9 +185,12 @@ impl Attempt {
                     state.failure.get_or_insert(rejection);
                 }
             }
-            state.waiting = state.waiting.saturating_sub(1);
-            state.waiting == 0
+            state.waiting = state.waiting.saturating_sub(1 + usize::from(withheld.is_some()));
+            (state.waiting == 0, echo)
         };
+        if let Some(echo) = echo {
+            echo.push(Arc::clone(self), Destination::Echo);
+        }
         if is_last {
             self.settle();
         }
@@ -182,6 +200,15 @@ impl Attempt {
     pub(super) fn reject(&self, rejection: Rejection) {
         self.state().failure = Some(rejection);
         self.settle();
+    }
+
+    /// Ends the attempt before anything was queued. This was written before.
+    pub(super) fn postpone(&self, known: Progress, rejection: Rejection) {
+        {
+            let mut state = self.state();
+            state.progress = state.progress.or(known);
+        }
+        self.reject(rejection);
     }
 
     /// Ends the attempt, because another event has the id.

@@ -9,12 +9,13 @@
 //! - [`shared_memory`]: that memory, for a limited time and with pauses.
 //! - [`publisher`]: tells what was written, many events at once.
 //! - [`topic_writer`]: the queues of one topic's partitions.
+//! - [`acceptance`]: what a partition has shown that it takes.
 //! - [`partition_producer`]: writes the records of one partition in batches.
 //! - [`limits`]: the limits of all this.
 //!
 //! An event becomes one record in its channel's inbound topic, for backends. If the channel has an echo, it becomes a
 //! second one in the outbound topic, which all of the user's streams hear. Both are written at once, and the event is
-//! answered when both are acknowledged.
+//! answered when both are acknowledged. The echo waits for the inbound record only if that will probably be refused.
 //!
 //! For ten minutes, a repeated id of a user gets the first response and no second write. A repeat that arrives while
 //! the first is in progress waits for its outcome. If only one of the two records was acknowledged, a repeat writes the
@@ -24,6 +25,7 @@
 //! first attempt nevertheless, and a search may fail, so consumers deduplicate by `ce_id`. An event that was
 //! answered with 202 is stored in Kafka.
 
+mod acceptance;
 mod attempt;
 mod limits;
 mod note;
@@ -52,7 +54,7 @@ use tokio_util::task::TaskTracker;
 use self::{
     attempt::{Attempt, Place, Target, Targets},
     record::{EchoSigner, Said},
-    search::{Admission, Search},
+    search::{Obstacle, Search, unreadable},
     sharing::{Claim, Sharing},
     topic_writer::{Shared, TopicWriter},
     window::{Known, Window},
@@ -203,12 +205,9 @@ impl Inbound {
                 let ago = attempt.said.event.repeated_after_seconds.map(|seconds| Duration::from_secs(seconds.into()));
                 let ago = ago.map(|ago| ago.min(self.limits.remembered_for));
                 let Some(ago) = ago else { return attempt.enqueue(attempt.progress()) };
-                match search.admit(&attempt.said.key) {
-                    Admission::Admitted(room) => {
-                        drop(tokio::spawn(write_missing(attempt, Arc::clone(search), ago, room)));
-                    }
-                    Admission::Full => attempt.enqueue(attempt.progress()),
-                    Admission::TooMany => attempt.reject(Rejection::TooManyRepeats),
+                match search.admit(&attempt) {
+                    Ok(room) => drop(tokio::spawn(write_missing(attempt, Arc::clone(search), ago, room))),
+                    Err(rejection) => attempt.reject(rejection),
                 }
             }
         }
@@ -219,7 +218,8 @@ impl Inbound {
 async fn write_missing(attempt: Arc<Attempt>, search: Arc<Search>, ago: Duration, room: OwnedSemaphorePermit) {
     match search.progress(&attempt, ago).await {
         Ok(progress) => attempt.enqueue(progress),
-        Err(other) => attempt.reject_as(other),
+        Err(Obstacle::Other(other)) => attempt.reject_as(other),
+        Err(Obstacle::Later(known)) => attempt.postpone(known, unreadable()),
     }
     drop(room);
 }

@@ -4,11 +4,15 @@
 //! A record that arrives while nothing is in flight is written at once. While a batch is in flight the next one
 //! gathers, and goes when the first is acknowledged: batches grow with the load, and no record waits for others.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::mpsc::UnboundedReceiver, time::Instant};
+use tokio::{
+    sync::mpsc::UnboundedReceiver,
+    time::{Instant, timeout},
+};
 
 use super::{
+    acceptance::Acceptance,
     attempt::Place,
     topic_writer::{Queued, Shared},
 };
@@ -17,16 +21,20 @@ use crate::{
     rejection::Rejection,
 };
 
+/// After this time a write is expected to fail.
+const SLOW: Duration = Duration::from_secs(1);
+
 /// Writes one partition's queue to Kafka.
 pub(super) struct PartitionProducer {
     shared: Arc<Shared>,
     topic: Arc<str>,
     partition: i32,
+    acceptance: Arc<Acceptance>,
 }
 
 impl PartitionProducer {
-    pub(super) fn new(shared: Arc<Shared>, topic: Arc<str>, partition: i32) -> Self {
-        Self { shared, topic, partition }
+    pub(super) fn new(shared: Arc<Shared>, topic: Arc<str>, partition: i32, acceptance: Arc<Acceptance>) -> Self {
+        Self { shared, topic, partition, acceptance }
     }
 
     pub(super) async fn run(self, mut queue: UnboundedReceiver<Queued>) {
@@ -63,6 +71,7 @@ impl PartitionProducer {
         match self.produce(records).await {
             Ok(first) => {
                 for (offset, queued) in (first..).zip(batch) {
+                    self.acceptance.took(queued.size());
                     queued.finish(Ok(Place { partition: self.partition, offset }));
                 }
             }
@@ -71,6 +80,7 @@ impl PartitionProducer {
                 for queued in batch {
                     let Some(queued) = in_time(queued) else { continue };
                     let result = self.produce(vec![queued.record()]).await;
+                    self.note(&result, queued.size());
                     queued.finish(self.outcome(result));
                 }
             }
@@ -82,7 +92,10 @@ impl PartitionProducer {
                     %error,
                     "records not written"
                 );
-                let outcome = self.outcome(Err(error));
+                let size = batch.first().map_or(0, Queued::size);
+                let result = Err(error);
+                self.note(&result, size);
+                let outcome = self.outcome(result);
                 for queued in batch {
                     queued.finish(outcome.clone());
                 }
@@ -92,13 +105,30 @@ impl PartitionProducer {
 
     async fn produce(&self, records: Vec<NewRecord>) -> Result<i64, KafkaError> {
         let (began, count, metrics) = (Instant::now(), records.len() as u64, &self.shared.metrics);
-        let result = self.shared.kafka.produce(&self.topic, self.partition, records).await;
+        let mut call = self.shared.kafka.produce(&self.topic, self.partition, records);
+        let result = match timeout(SLOW, &mut call).await {
+            Ok(result) => result,
+            // It will probably fail. Those that come meanwhile need not wait to know that.
+            Err(_) => {
+                self.acceptance.failed();
+                call.await
+            }
+        };
         metrics.inbound.produce_seconds.with_label_values(&[&*self.topic]).observe(began.elapsed().as_secs_f64());
         match &result {
             Ok(_) => metrics.inbound.produced.with_label_values(&[&*self.topic]).inc_by(count),
             Err(error) => metrics.inbound.produce_failures.with_label_values(&[error.label()]).inc(),
         }
         result
+    }
+
+    /// Notes what became of a record, or of a batch that failed as a whole.
+    fn note(&self, result: &Result<i64, KafkaError>, bytes: usize) {
+        match result {
+            Ok(_) => self.acceptance.took(bytes),
+            Err(KafkaError::TooLarge) => self.acceptance.refused(bytes),
+            Err(_) => self.acceptance.failed(),
+        }
     }
 
     fn outcome(&self, result: Result<i64, KafkaError>) -> Result<Place, Rejection> {

@@ -14,6 +14,7 @@ use tokio::sync::mpsc::{self, UnboundedSender};
 
 use super::{
     InboundLimits,
+    acceptance::Acceptance,
     attempt::{Attempt, Place},
     partition_producer::PartitionProducer,
     record::Destination,
@@ -51,6 +52,7 @@ struct Queue {
     /// Not bounded by itself: there is a [`Room`] for whatever is in it.
     sender: UnboundedSender<Queued>,
     load: Arc<Load>,
+    acceptance: Arc<Acceptance>,
 }
 
 /// What is in a queue or on its way to Kafka.
@@ -124,17 +126,19 @@ impl TopicWriter {
         let queue = queues.entry(partition).or_insert_with(|| {
             self.shared.queues.fetch_add(1, Ordering::Relaxed);
             let load = Load::new(&self.shared.metrics, &self.topic, partition);
-            Queue { sender: self.spawn(partition), load: Arc::new(load) }
+            let acceptance = Arc::default();
+            Queue { sender: self.spawn(partition, &acceptance), load: Arc::new(load), acceptance }
         });
         if queue.sender.is_closed() {
-            queue.sender = self.spawn(partition);
+            queue.sender = self.spawn(partition, &queue.acceptance);
         }
         queue.clone()
     }
 
-    fn spawn(&self, partition: i32) -> UnboundedSender<Queued> {
+    fn spawn(&self, partition: i32, acceptance: &Arc<Acceptance>) -> UnboundedSender<Queued> {
         let (sender, queue) = mpsc::unbounded_channel();
-        let producer = PartitionProducer::new(Arc::clone(&self.shared), Arc::clone(&self.topic), partition);
+        let (shared, topic) = (Arc::clone(&self.shared), Arc::clone(&self.topic));
+        let producer = PartitionProducer::new(shared, topic, partition, Arc::clone(acceptance));
         // The task ends when its last sender, in `queues`, is dropped.
         tokio::spawn(producer.run(queue));
         sender
@@ -170,6 +174,11 @@ impl Drop for Room {
 }
 
 impl Slot {
+    /// Whether the partition will probably take the record.
+    pub(super) fn is_likely(&self, bytes: usize) -> bool {
+        self.queue.acceptance.is_likely(bytes)
+    }
+
     pub(super) fn push(self, attempt: Arc<Attempt>, destination: Destination) {
         let to = span::Destination { topic: &self.topic, partition: self.partition };
         let span = self.spans.send(attempt.said.event.traceparent.as_deref(), to);

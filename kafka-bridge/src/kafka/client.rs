@@ -33,6 +33,7 @@ pub fn clients(settings: &KafkaSettings) -> Result<KafkaClients, ClientError> {
     Ok(KafkaClients {
         live: of(RskafkaOptions::new(settings.clone()))?,
         replay: of(RskafkaOptions::for_replay(settings.clone()))?,
+        search: of(RskafkaOptions::for_replay(settings.clone()))?,
         rebuilds,
     })
 }

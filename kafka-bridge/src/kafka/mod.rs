@@ -61,7 +61,10 @@ pub struct KafkaClients {
     /// Reads old records. On connections of its own: a broker answers a connection's requests in order, and those of
     /// live delivery wait for new records.
     pub replay: Arc<dyn KafkaIo>,
-    /// Counts the clients that either discarded after a failure.
+    /// Looks for repeats. A client of its own: a partition that can't be read makes it discard its connections, and no
+    /// replay is to notice.
+    pub search: Arc<dyn KafkaIo>,
+    /// Counts the clients that any of them discarded after a failure.
     pub rebuilds: RebuildCounter,
 }
 

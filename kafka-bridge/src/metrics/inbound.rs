@@ -58,7 +58,7 @@ impl InboundMetrics {
                 "causeway_repeat_searches_total",
                 "Repeats that this instance did not know and looked for in Kafka, by what it found.",
                 "outcome",
-                &["found", "not_found", "other_event", "failed", "refused"],
+                &["found", "not_found", "other_event", "failed", "later", "refused"],
             )?,
             produce_seconds: make.seconds_by(
                 "causeway_produce_seconds",

@@ -1,7 +1,7 @@
 //! What a user says is also written to the outbound topic, so that all streams of the user have it.
 
 use super::{
-    paused::{Instance, SlowKafka, WRITE, channels},
+    paused::{Instance, SlowKafka, WRITE, channels, user_of},
     *,
 };
 
@@ -76,4 +76,52 @@ async fn both_records_are_queued_or_neither() {
     assert_eq!(instance.answer("u1", "e2", "x").await.unwrap_err().code(), "busy");
     assert_eq!(kafka.ids("chat.inbound"), ["e1"], "a backend does not get what the user is told to repeat");
     assert!(stuck.await.unwrap().0.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_echo_tells_of_an_event_that_is_too_large_for_the_inbound_topic() {
+    let kafka = SlowKafka::new();
+    let instance = Instance::new(&kafka);
+    kafka.set_max_bytes("chat.inbound", 40_000);
+    let (large, too_large) = ("x".repeat(30_000), "x".repeat(50_000));
+    for id in ["e1", "e2"] {
+        assert_eq!(instance.answer("u1", id, &too_large).await.unwrap_err().code(), "too_large");
+    }
+    assert_eq!(kafka.writes("chat.outbound"), []);
+
+    let (answer, took) = instance.say("u1", "e3", &large).await.unwrap();
+    assert!(answer.is_ok() && took == WRITE * 2, "the first of its size: the echo waits: {answer:?} took {took:?}");
+    let (answer, took) = instance.say("u1", "e4", &large).await.unwrap();
+    assert!(answer.is_ok() && took == WRITE, "the topic has taken such a record: {answer:?} took {took:?}");
+    assert_eq!((kafka.ids("chat.inbound"), kafka.ids("chat.outbound")), (ids(&["e3", "e4"]), ids(&["e3", "e4"])));
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_an_inbound_partition_fails_echoes_wait_for_it() {
+    let kafka = SlowKafka::new();
+    let instance = Instance::new(&kafka);
+    let (partition, user) = (1, user_of(1));
+    kafka.set_leaderless("chat.inbound", partition, true);
+    let first = instance.say(&user, "e1", "x");
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let during = instance.say(&user, "e2", "x");
+    for answer in [first, during] {
+        assert_eq!(answer.await.unwrap().0.unwrap_err().code(), "unavailable");
+    }
+    assert_eq!(instance.answer(&user, "e3", "x").await.unwrap_err().code(), "unavailable");
+    assert_eq!(kafka.ids("chat.outbound"), ["e1"], "only that of the event that met the failure");
+    let (answer, took) = instance.say(&user_of(2), "other", "x").await.unwrap();
+    assert!(answer.is_ok() && took == WRITE, "another partition notices nothing: {answer:?} took {took:?}");
+
+    kafka.set_leaderless("chat.inbound", partition, false);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    for (id, expected) in [("e2", WRITE * 2), ("e1", WRITE), ("e3", WRITE), ("e4", WRITE)] {
+        let (answer, took) = instance.say(&user, id, "x").await.unwrap();
+        assert!(answer.is_ok() && took == expected, "{id}: {answer:?} took {took:?}");
+    }
+    assert_eq!((kafka.ids("chat.inbound").len(), kafka.ids("chat.outbound").len()), (5, 5));
+}
+
+fn ids(ids: &[&str]) -> Vec<String> {
+    ids.iter().map(|id| (*id).to_owned()).collect()
 }

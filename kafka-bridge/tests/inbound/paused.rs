@@ -56,7 +56,9 @@ pub(crate) struct SlowKafka {
     leaderless: Mutex<BTreeSet<(String, i32)>>,
     failures: Mutex<BTreeMap<String, VecDeque<KafkaError>>>,
     hangs: AtomicBool,
-    reads_hang: AtomicBool,
+    unreadable: Mutex<BTreeSet<(String, i32)>>,
+    endless: Mutex<BTreeSet<(String, i32)>>,
+    max_bytes: Mutex<BTreeMap<String, usize>>,
     searches: AtomicUsize,
 }
 
@@ -69,7 +71,9 @@ impl SlowKafka {
             leaderless: Mutex::default(),
             failures: Mutex::default(),
             hangs: AtomicBool::new(false),
-            reads_hang: AtomicBool::new(false),
+            unreadable: Mutex::default(),
+            endless: Mutex::default(),
+            max_bytes: Mutex::default(),
             searches: AtomicUsize::new(0),
         })
     }
@@ -100,9 +104,32 @@ impl SlowKafka {
         self.hangs.store(true, Ordering::Relaxed);
     }
 
-    /// Reads never end.
-    pub(crate) fn hang_reads(&self) {
-        self.reads_hang.store(true, Ordering::Relaxed);
+    /// Reads of this partition, in both topics, get no answer.
+    pub(crate) fn set_unreadable(&self, partition: i32, is_unreadable: bool) {
+        let mut all = self.unreadable.lock().unwrap();
+        for topic in ["chat.inbound", "chat.outbound"] {
+            let at = (topic.to_owned(), partition);
+            if is_unreadable {
+                all.insert(at)
+            } else {
+                all.remove(&at)
+            };
+        }
+    }
+
+    /// Reads of this partition, in both topics, get others' records without end.
+    pub(crate) fn set_endless(&self, partition: i32) {
+        let topics = ["chat.inbound", "chat.outbound"];
+        self.endless.lock().unwrap().extend(topics.map(|topic| (topic.to_owned(), partition)));
+    }
+
+    /// The topic takes no record that is larger.
+    pub(crate) fn set_max_bytes(&self, topic: &str, bytes: usize) {
+        self.max_bytes.lock().unwrap().insert(topic.to_owned(), bytes);
+    }
+
+    fn is_endless(&self, topic: &str, partition: i32) -> bool {
+        self.endless.lock().unwrap().contains(&(topic.to_owned(), partition))
     }
 
     /// How often a partition was searched.
@@ -141,24 +168,37 @@ impl KafkaIo for SlowKafka {
         tokio::time::sleep(WRITE).await;
         let failure = self.failures.lock().unwrap().get_mut(topic).and_then(VecDeque::pop_front);
         failure.map_or(Ok(()), Err)?;
+        let max_bytes = self.max_bytes.lock().unwrap().get(topic).copied();
+        if max_bytes.is_some_and(|max| records.iter().any(|record| record.size() > max)) {
+            return Err(KafkaError::TooLarge);
+        }
         self.memory.produce(topic, partition, records).await
     }
 
     async fn offset_at(&self, topic: &str, partition: i32, time_ms: i64) -> Result<Option<i64>, KafkaError> {
         self.searches.fetch_add(1, Ordering::Relaxed);
-        if self.reads_hang.load(Ordering::Relaxed) {
+        if self.unreadable.lock().unwrap().contains(&(topic.to_owned(), partition)) {
             std::future::pending::<()>().await;
         }
         tokio::time::sleep(WRITE).await;
+        if self.is_endless(topic, partition) {
+            return Ok(Some(0));
+        }
         self.memory.offset_at(topic, partition, time_ms).await
     }
 
     async fn fetch(&self, topic: &str, partition: i32, offset: i64) -> Result<Fetched, KafkaError> {
+        if self.is_endless(topic, partition) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            return Ok(Fetched { items: Vec::new(), next_offset: offset + 1 });
+        }
         self.memory.fetch(topic, partition, offset).await
     }
 
     async fn watermarks(&self, topic: &str, partition: i32) -> Result<Watermarks, KafkaError> {
-        self.memory.watermarks(topic, partition).await
+        let watermarks = self.memory.watermarks(topic, partition).await?;
+        let is_endless = self.is_endless(topic, partition);
+        Ok(if is_endless { Watermarks { latest: i64::MAX, ..watermarks } } else { watermarks })
     }
 }
 

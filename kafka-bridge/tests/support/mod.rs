@@ -89,7 +89,8 @@ impl Bridge {
         // Fails only if another test installed it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let kafka = KafkaClients { live: Arc::clone(&kafka), replay: kafka, rebuilds: RebuildCounter::default() };
+        let [live, replay, search] = [(); 3].map(|()| Arc::clone(&kafka));
+        let kafka = KafkaClients { live, replay, search, rebuilds: RebuildCounter::default() };
         let running = runtime.spawn(server::run(config, kafka, listeners, tuning, spans, async move {
             let _ = stopped.await;
         }));

@@ -1,6 +1,7 @@
 //! Looks in Kafka for an event that another instance may have written, where instances share no memory.
 //!
 //! - [`allowance`]: how many searches each user may cause.
+//! - [`failing`]: which partitions can't be read.
 //! - [`reading`]: one reading of a partition.
 //!
 //! Only repeats are looked for: their client says how long ago it sent the event first. So a first attempt costs nothing,
@@ -10,10 +11,14 @@
 //! An event is looked for once at a time, and what is found is remembered in the window, so that its next repeat needs no
 //! search. That nothing was found is not remembered: an instance may still be writing it.
 //!
-//! What can't be found in time counts as not written, as if nobody had looked. A user who has no search left is told to
-//! come again.
+//! A partition that does not answer costs the others nothing: a reading finds its beginning before it takes one of the
+//! few places, and after a failure the partition is left alone for some seconds. Until it can be read its repeats are
+//! refused, and so are repeats whose turn does not come in time: their clients come again, and nothing is written twice.
+//! So does a user who has no search left. Counted as not written, as if nobody had looked, is only what a reading can't
+//! reach because it is too far, what can't be read for a minute, and what has been refused for minutes.
 
 mod allowance;
+mod failing;
 mod reading;
 
 use std::{
@@ -29,26 +34,41 @@ use tokio::{
 
 use self::{
     allowance::Allowance,
-    reading::{Sighting, Wanted, read},
+    failing::{Failing, Partition},
+    reading::{Sighting, Wanted, read, start},
 };
 use super::{
     InboundLimits,
     attempt::{Attempt, Place, Progress, Target},
     record::{Destination, Said},
 };
-use crate::{clock::unix_millis, kafka::KafkaIo, metrics::Metrics};
+use crate::{
+    clock::unix_millis,
+    kafka::{KafkaError, KafkaIo},
+    metrics::Metrics,
+    rejection::Rejection,
+};
 
-/// The longest search, and the longest reading of a partition.
-const MAX_TIME: Duration = Duration::from_secs(2);
+/// The longest search, the wait for its turn included. An event that is found missing has time left to be written.
+const MAX_TIME: Duration = Duration::from_secs(6);
 
 /// The maximum number of partitions that are read at a time. Each has a fetch in memory.
 const MAX_READINGS: usize = 4;
 
+/// How many of these may be for old events, which take long to reach.
+const MAX_OLD_READINGS: usize = 2;
+
+/// The maximum number of readings that find their beginning at a time. They have nothing in memory.
+const MAX_STARTS: usize = 64;
+
 /// The maximum number of events that are looked for. Each is in memory, and not in a queue yet.
 const MAX_SEARCHES: usize = 1024;
 
-/// How long ago an event may have been sent first that is looked for before older ones.
+/// How long ago a recent event was sent first, at most. Older ones are looked for apart.
 const RECENT: Duration = Duration::from_secs(60);
+
+/// An event that was first sent so long ago is rather written than refused once more: its client soon gives up.
+const LAST_CHANCE: Duration = Duration::from_secs(300);
 
 /// How far the clocks of instances, edge and clients may be apart.
 const CLOCK_SKEW: Duration = Duration::from_secs(10);
@@ -62,14 +82,21 @@ pub(super) struct Other {
     pub(super) progress: Progress,
 }
 
-/// Whether an event is looked for.
-pub(super) enum Admission {
-    /// It is. The permit is held until the event is queued or rejected.
-    Admitted(OwnedSemaphorePermit),
-    /// It is not, because too many others are. It is written.
-    Full,
-    /// It is not, because its user has no search left. It is not written.
-    TooMany,
+/// Why an event is not written.
+pub(super) enum Obstacle {
+    /// Another event has the id.
+    Other(Other),
+    /// It could not be found out now. This is what is known.
+    Later(Progress),
+}
+
+/// Why it is not known whether a record is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Missing {
+    /// It can't be found out. The event is written.
+    Unknown,
+    /// It can't be found out now. The event is not written.
+    Later,
 }
 
 /// Looks for events in Kafka.
@@ -78,28 +105,20 @@ pub(super) struct Search {
     metrics: Arc<Metrics>,
     allowance: Allowance,
     searches: Arc<Semaphore>,
+    starts: Semaphore,
     readings: Semaphore,
-    /// What the next reading of each partition is for. A partition is there as long as a task reads it.
-    waiting: Mutex<HashMap<Partition, Vec<Wanted>>>,
+    old_readings: Semaphore,
+    failing: Failing,
+    /// What the next readings are for. A queue is there as long as a task reads its partition.
+    waiting: Mutex<HashMap<Queue, Vec<Wanted>>>,
 }
 
-/// A topic and one of its partitions.
-type Partition = (Arc<str>, i32);
-
-/// It could not be found out.
-struct Unknown;
-
-/// What the next reading is for. A reading has a limit and begins at the oldest time that it is for. So recent events are
+/// What waits for one reading. A reading has a limit and begins at the oldest time that it is for. So recent events are
 /// looked for without the old ones, which could keep it from ever reaching them.
-fn take_next(waiting: &mut Vec<Wanted>) -> Vec<Wanted> {
-    let recent_ms = unix_millis().saturating_sub(millis(RECENT + CLOCK_SKEW));
-    let (recent, old): (Vec<_>, Vec<_>) =
-        std::mem::take(waiting).into_iter().partition(|one| one.since_ms >= recent_ms);
-    if recent.is_empty() {
-        return old;
-    }
-    *waiting = old;
-    recent
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Queue {
+    partition: Partition,
+    is_old: bool,
 }
 
 impl Search {
@@ -110,41 +129,51 @@ impl Search {
             metrics,
             allowance: Allowance::new(limits.searches_at_once, limits.search_interval),
             searches: Arc::new(Semaphore::new(MAX_SEARCHES)),
+            starts: Semaphore::new(MAX_STARTS),
             readings: Semaphore::new(MAX_READINGS),
+            old_readings: Semaphore::new(MAX_OLD_READINGS),
+            failing: Failing::default(),
             waiting: Mutex::default(),
         }
     }
 
-    /// Whether one more event is looked for, of this user.
-    pub(super) fn admit(&self, user: &str) -> Admission {
+    /// Lets one more event be looked for. The permit is held until the event is queued or rejected.
+    ///
+    /// # Errors
+    /// Why it is neither looked for nor written. Only who is let in uses up a search of the user.
+    pub(super) fn admit(&self, attempt: &Attempt) -> Result<OwnedSemaphorePermit, Rejection> {
+        let (inbound, echo) = attempt.targets();
+        let is_failing = |target: &Target| self.failing.missing(&partition_of(target)) == Some(Missing::Later);
+        if is_failing(inbound) || echo.is_some_and(is_failing) {
+            self.count("later");
+            return Err(unreadable());
+        }
         let Ok(room) = Arc::clone(&self.searches).try_acquire_owned() else {
-            self.fail();
-            return Admission::Full;
+            self.count("later");
+            return Err(Rejection::Busy);
         };
-        if self.allowance.take(user) {
-            return Admission::Admitted(room);
+        if self.allowance.take(&attempt.said.key) {
+            return Ok(room);
         }
         self.count("refused");
-        Admission::TooMany
+        Err(Rejection::TooManyRepeats)
     }
 
     /// Which records of an event are written, as far as that can be found out. `ago` is when it was first sent.
-    pub(super) async fn progress(self: &Arc<Self>, attempt: &Attempt, ago: Duration) -> Result<Progress, Other> {
+    pub(super) async fn progress(self: &Arc<Self>, attempt: &Attempt, ago: Duration) -> Result<Progress, Obstacle> {
         let since_ms = unix_millis().saturating_sub(millis(ago.saturating_add(CLOCK_SKEW)));
         let (inbound, echo) = attempt.targets();
         let said = &attempt.said;
-        let both = async {
-            let of_inbound = self.find(inbound, said, Destination::Inbound, since_ms);
-            let of_echo = async {
-                match echo {
-                    Some(echo) => self.find(echo, said, Destination::Echo, since_ms).await,
-                    None => Ok(None),
-                }
-            };
-            tokio::join!(of_inbound, of_echo)
+        let of_inbound = self.find(inbound, said, Destination::Inbound, since_ms);
+        let of_echo = async {
+            match echo {
+                Some(echo) => self.find(echo, said, Destination::Echo, since_ms).await,
+                None => Ok(None),
+            }
         };
-        let (of_inbound, of_echo) = timeout(MAX_TIME, both).await.unwrap_or((Err(Unknown), Err(Unknown)));
+        let (of_inbound, of_echo) = tokio::join!(of_inbound, of_echo);
         let is_known = of_inbound.is_ok() && of_echo.is_ok();
+        let is_later = ago < LAST_CHANCE && [of_inbound, of_echo].contains(&Err(Missing::Later));
         let (of_inbound, of_echo) = (of_inbound.unwrap_or_default(), of_echo.unwrap_or_default());
         let progress_of = |fingerprint: Option<u128>| {
             let is_of = |sighting: &Sighting| sighting.fingerprint == fingerprint;
@@ -154,9 +183,14 @@ impl Search {
         let mut sightings = of_inbound.iter().chain(&of_echo);
         if let Some(Sighting { fingerprint, .. }) = sightings.find(|one| one.fingerprint != Some(said.fingerprint)) {
             self.count("other_event");
-            return Err(Other { fingerprint: *fingerprint, progress: progress_of(*fingerprint) });
+            let progress = progress_of(*fingerprint);
+            return Err(Obstacle::Other(Other { fingerprint: *fingerprint, progress }));
         }
         let found = progress_of(Some(said.fingerprint));
+        if is_later {
+            self.count("later");
+            return Err(Obstacle::Later(found));
+        }
         match (found.is_empty(), is_known) {
             (false, _) => self.count("found"),
             (true, true) => self.count("not_found"),
@@ -175,11 +209,16 @@ impl Search {
         said: &Said,
         destination: Destination,
         since_ms: u64,
-    ) -> Result<Option<Sighting>, Unknown> {
+    ) -> Result<Option<Sighting>, Missing> {
+        let partition = partition_of(target);
+        if let Some(missing) = self.failing.missing(&partition) {
+            return Err(missing);
+        }
+        let recent_ms = unix_millis().saturating_sub(millis(RECENT + CLOCK_SKEW));
+        let queue = Queue { partition, is_old: since_ms < recent_ms };
         let (found, answer) = oneshot::channel();
         let wanted = Wanted { key: said.key.clone(), id: said.event.id.clone(), destination, since_ms, found };
-        let partition = (target.topic.name(), target.partition);
-        let is_read = match self.waiting().entry(partition.clone()) {
+        let is_read = match self.waiting().entry(queue.clone()) {
             Entry::Occupied(mut waiting) => {
                 waiting.get_mut().push(wanted);
                 true
@@ -191,64 +230,90 @@ impl Search {
         };
         if !is_read {
             let this = Arc::clone(self);
-            tokio::spawn(async move { this.read_while_wanted(partition).await });
+            tokio::spawn(async move { this.read_while_wanted(queue).await });
         }
-        answer.await.map_err(|_| Unknown)
+        match timeout(MAX_TIME, answer).await {
+            Ok(answer) => answer.unwrap_or(Err(Missing::Unknown)),
+            Err(_) => Err(Missing::Later),
+        }
     }
 
     /// Ends when nothing waits.
-    async fn read_while_wanted(&self, partition: Partition) {
-        while let Ok(_permit) = self.readings.acquire().await {
+    async fn read_while_wanted(&self, queue: Queue) {
+        loop {
             let mut wanted = {
                 let mut waiting = self.waiting();
-                match waiting.get_mut(&partition).filter(|wanted| !wanted.is_empty()) {
-                    Some(wanted) => take_next(wanted),
+                match waiting.get_mut(&queue).filter(|wanted| !wanted.is_empty()) {
+                    Some(wanted) => std::mem::take(wanted),
                     None => {
-                        waiting.remove(&partition);
+                        waiting.remove(&queue);
                         return;
                     }
                 }
             };
-            wanted.retain(|one| !one.found.is_closed());
-            let reading = read(&*self.kafka, (&*partition.0, partition.1), &wanted);
-            match timeout(MAX_TIME, reading).await {
-                Ok(Ok(found)) => {
-                    for (one, found) in wanted.into_iter().zip(found) {
-                        if let Some(found) = found {
-                            // Fails if nobody waits any more.
-                            let _ = one.found.send(found);
-                        }
-                    }
+            // They came while the reading went on that failed.
+            if let Some(missing) = self.failing.missing(&queue.partition) {
+                answer(wanted, std::iter::repeat(Err(missing)));
+                continue;
+            }
+            match self.read(&queue, &mut wanted).await {
+                Ok(found) => {
+                    self.failing.recover(&queue.partition);
+                    answer(wanted, found.into_iter().map(|found| found.ok_or(Missing::Unknown)));
                 }
-                failed => {
-                    let error = match failed {
-                        Ok(Err(error)) => error.to_string(),
-                        _ => "it took too long".to_owned(),
-                    };
-                    tracing::warn!(
-                        topic = &*partition.0,
-                        partition = partition.1,
-                        error,
-                        "repeats can't be looked for"
-                    );
+                Err(error) => {
+                    let (topic, partition) = (&*queue.partition.0, queue.partition.1);
+                    tracing::warn!(topic, partition, %error, "repeats can't be looked for");
+                    // What does not help later must not keep events out.
+                    let can_help = error.is_retriable();
+                    let missing = if can_help { self.failing.fail(&queue.partition) } else { Missing::Unknown };
+                    answer(wanted, std::iter::repeat(Err(missing)));
                 }
             }
         }
     }
 
-    /// Counts an event that could not be looked for.
-    fn fail(&self) {
-        self.count("failed");
-        self.metrics.inbound.events_unshared.inc();
+    /// Reads a partition once, for those who still wait when the reading's turn comes.
+    async fn read(&self, queue: &Queue, wanted: &mut Vec<Wanted>) -> Result<Vec<Option<Option<Sighting>>>, KafkaError> {
+        let at = (&*queue.partition.0, queue.partition.1);
+        let from = {
+            let _permit = self.starts.acquire().await;
+            wanted.retain(|one| !one.found.is_closed());
+            start(&*self.kafka, at, wanted).await?
+        };
+        let Some(from) = from else { return Ok(vec![Some(None); wanted.len()]) };
+        let _old = if queue.is_old { self.old_readings.acquire().await.ok() } else { None };
+        let _permit = self.readings.acquire().await;
+        wanted.retain(|one| !one.found.is_closed());
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        read(&*self.kafka, at, from, wanted).await
     }
 
     fn count(&self, outcome: &str) {
         self.metrics.inbound.repeat_searches.with_label_values(&[outcome]).inc();
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<Partition, Vec<Wanted>>> {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<Queue, Vec<Wanted>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn answer(wanted: Vec<Wanted>, answers: impl Iterator<Item = Result<Option<Sighting>, Missing>>) {
+    for (one, answer) in wanted.into_iter().zip(answers) {
+        // Fails if nobody waits any more.
+        let _ = one.found.send(answer);
+    }
+}
+
+fn partition_of(target: &Target) -> Partition {
+    (target.topic.name(), target.partition)
+}
+
+/// What a client is told whose event can't be looked for now.
+pub(super) fn unreadable() -> Rejection {
+    Rejection::Unavailable("it can't be read, so a repeat can't be looked for".to_owned())
 }
 
 fn millis(time: Duration) -> u64 {
