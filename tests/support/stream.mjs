@@ -16,8 +16,8 @@ const WAIT_MS = 15_000;
 export class Stream {
   /** @type {Frame[]} */
   frames = [];
-  /** @type {string[]} */
-  comments = [];
+  /** How often the event `ping` came, which is not among the frames. */
+  signsOfLife = 0;
   closed = false;
   lastId = '';
   #changed = new EventEmitter();
@@ -50,14 +50,11 @@ export class Stream {
     this.headers = incoming.headers;
     const parser = createParser({
       onEvent: (frame) => {
-        this.frames.push(frame);
+        if (frame.event === 'ping') this.signsOfLife += 1;
+        else this.frames.push(frame);
         const found = frameMismatches(frame);
         if (found.length) this.#undescribed.push(`${JSON.stringify(frame).slice(0, 500)}\n  ${found.join('\n  ')}`);
         if (frame.id !== undefined) this.lastId = frame.id;
-        this.#changed.emit('change');
-      },
-      onComment: (comment) => {
-        this.comments.push(comment);
         this.#changed.emit('change');
       },
     });
@@ -115,7 +112,7 @@ export class Stream {
   }
 
   async opened() {
-    await this.until('the stream opens', () => this.comments.length > 0 || this.closed);
+    await this.until('the stream opens', () => this.signsOfLife > 0 || this.closed);
     return this;
   }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::hub::{ACK_EVERY_BYTES, ACK_EVERY_RECORDS, Ack, EndReason, Head};
 
-/// What is written after silence. An event, not a comment: a page can't see comments, so it could not tell a quiet stream
-/// from one whose connection is lost. It has no id, so the client's position stays.
+/// What is written at the beginning and after silence. An event, not a comment: a page can't see comments, so it could not
+/// tell a quiet stream from one whose connection is lost. It has no id, so the client's position stays.
 pub const KEEP_ALIVE: &str = "event: ping\ndata: {}\n\n";
 
 /// The timing of a stream.
@@ -53,7 +53,8 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// Opens a stream. The first bytes are due at once, so that the client knows that it is connected.
+    /// Opens a stream. The first bytes are due at once, so that the client knows that it is connected, and that signs of
+    /// life will come.
     ///
     /// `jitter` is uniform in 0..=1. It spreads the rotations and reconnects of clients that connected at the same
     /// time.
@@ -69,7 +70,7 @@ impl Feed {
             unacked_bytes: 0,
         };
         let retry_ms = policy.retry.mul_f64(1.0 + 2.0 * jitter.clamp(0.0, 1.0)).as_millis();
-        (feed, Step { bytes: format!("retry: {retry_ms}\n: open\n\n"), ..Step::default() })
+        (feed, Step { bytes: format!("retry: {retry_ms}\n{KEEP_ALIVE}"), ..Step::default() })
     }
 
     /// The time at which [`Feed::on_timer`] is due.
@@ -137,7 +138,7 @@ mod tests {
     #[test]
     fn first_bytes_are_due_before_any_event() {
         let (_, step) = Feed::open(FeedPolicy::default(), 0, HOUR, 0.5);
-        assert_eq!(step.bytes, "retry: 1000\n: open\n\n");
+        assert_eq!(step.bytes, "retry: 1000\nevent: ping\ndata: {}\n\n");
     }
 
     #[test]

@@ -14,7 +14,7 @@ async fn a_record_flows_from_kafka_to_the_client() {
     assert_eq!(header("cache-control").as_deref(), Some("no-store, no-transform"));
     assert_eq!(header("x-accel-buffering").as_deref(), Some("no"));
     let first = sse.frame().await.unwrap();
-    assert_eq!((first.retry, first.comment.as_deref()), (true, Some("open")), "before any event");
+    assert_eq!((first.retry, first.event.as_deref()), (true, Some("ping")), "before any event");
     let event = sse.event().await.unwrap();
     assert_eq!(positions(&[event.id.unwrap()]), ["0.0"]);
     let data: serde_json::Value = serde_json::from_str(&event.data.unwrap()).unwrap();

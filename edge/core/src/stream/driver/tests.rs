@@ -166,7 +166,7 @@ fn without_silence(chunks: Vec<String>) -> Vec<String> {
 fn opens_sends_records_keeps_alive_and_rotates() {
     let hub = hub(vec![that_stays(vec![record(1)])]);
     let chunks = collect(&hub);
-    assert_eq!(chunks[0], "retry: 500\n: open\n\n");
+    assert_eq!(chunks[0], format!("retry: 500\n{KEEP_ALIVE}"));
     assert_eq!(chunks[1], frame(1));
     assert!(chunks[2..chunks.len() - 1].iter().all(|chunk| chunk == KEEP_ALIVE));
     assert_eq!(chunks.last().unwrap(), ": rotate\n\n");
