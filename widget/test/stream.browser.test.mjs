@@ -109,10 +109,7 @@ describe('the stream', () => {
     const last = edge.publish('message', { id: 'a', text: 'one' });
     await widget.openSignedIn();
     await widget.waitForMessage({ text: 'one' });
-    // Silence alone says nothing: older edges give no signs of life.
-    await widget.page.clock.fastForward(60_000);
-    assert.equal(edge.lastEventIds.length, 1);
-    edge.write('event: ping\ndata: {}\n\n');
+    // It began with one.
     edge.publish('message', { id: 'b', text: 'two' });
     await widget.waitForMessage({ text: 'two' });
     edge.deafen();
@@ -124,18 +121,34 @@ describe('the stream', () => {
     assert.deepEqual(edge.lastEventIds, [undefined, edge.history.at(-2)?.id]);
     assert.deepEqual(await widget.messageTexts(), ['one', 'two', 'three']);
     assert.ok(last.id < lost.id);
-    // What stays silent is opened anew less and less often.
+    // What stays silent is opened anew less and less often. Longer steps would look like sleep.
     for (const [seconds, streams] of /** @type {const} */ ([
+      [60, 2],
       [60, 3],
       [60, 3],
-      [60, 4],
-      [120, 4],
+      [60, 3],
+      [75, 4],
     ])) {
-      edge.deafen();
       await widget.page.clock.fastForward(seconds * 1000);
       await until(() => edge.lastEventIds.length >= streams, `stream ${streams}`);
       assert.equal(edge.lastEventIds.length, streams, `after ${seconds} s`);
     }
+  });
+
+  test('is reopened after silence from the beginning, also if events had come all the time', async () => {
+    await widget.page.clock.install();
+    await widget.openSignedIn();
+    edge.deafen();
+    await widget.page.clock.fastForward(60_000);
+    await until(() => edge.lastEventIds.length === 2, 'a new stream');
+    for (const id of ['a', 'b', 'c']) {
+      edge.publish('message', { id, text: id });
+      await widget.waitForMessage({ text: id });
+      await widget.page.clock.fastForward(12_000);
+    }
+    edge.deafen();
+    await widget.page.clock.fastForward(60_000);
+    await until(() => edge.lastEventIds.length === 3, 'another one');
   });
 
   test('an interrupted answer is marked, and resumes with the next delta', async () => {

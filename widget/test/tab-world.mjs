@@ -235,13 +235,17 @@ class Connection {
   constructor(tab, hear) {
     this.tab = tab;
     this.deliver = (/** @type {{ cursor: string, event: object }} */ record) =>
-      tab.world.post(tab, () => this.isClosed || hear(record));
+      tab.world.post(tab, () => this.isClosed || tab.isDeaf || hear(record));
   }
 }
 
 export class Tab {
   isGone = false;
   isHung = false;
+  /** Whether what its streams bring is lost. */
+  isDeaf = false;
+  /** Opens its stream anew. @type {(goesOn: boolean) => void} */
+  reopen = () => {};
   /** What waits until it does not hang any more. @type {(() => void)[]} */
   backlog = [];
   /** Ids of events. @type {string[]} */
@@ -315,27 +319,27 @@ export class Tab {
     /** @type {Connection | undefined} */
     let connection;
     this.hear = options;
-    return {
-      connect: () => {
-        const own = (connection = new Connection(this, ({ cursor, event }) => options.onRecord(cursor, event)));
-        const position = options.startAfter(false);
-        world.post(null, () => {
-          if (own.isClosed || this.isGone) return;
-          world.streams.add(own);
-          world.opened += 1;
-          world.post(this, () => own.isClosed || options.onState('online'));
-          const start = world.records.findIndex((record) => record.cursor === position) + 1;
-          if (!start) world.snapshots += 1;
-          for (const record of world.records.slice(start)) own.deliver(record);
-        });
-      },
-      disconnect: () => {
-        const own = connection;
-        if (!own) return;
-        own.isClosed = true;
-        world.post(null, () => world.streams.delete(own));
-      },
+    const close = () => {
+      const own = connection;
+      if (!own) return;
+      own.isClosed = true;
+      world.post(null, () => world.streams.delete(own));
     };
+    this.reopen = (goesOn) => {
+      close();
+      const own = (connection = new Connection(this, ({ cursor, event }) => options.onRecord(cursor, event)));
+      const position = options.startAfter(goesOn);
+      world.post(null, () => {
+        if (own.isClosed || this.isGone) return;
+        world.streams.add(own);
+        world.opened += 1;
+        world.post(this, () => own.isClosed || options.onState('online'));
+        const start = world.records.findIndex((record) => record.cursor === position) + 1;
+        if (!start) world.snapshots += 1;
+        for (const record of world.records.slice(start)) own.deliver(record);
+      });
+    };
+    return { connect: () => this.reopen(false), disconnect: close };
   }
 
   /** Asks who is signed in. */

@@ -140,6 +140,23 @@ describe('the tabs of a user', () => {
     for (const { log } of tabs) assert.deepEqual(log, ['reconnecting', 'gap: retention', 'online']);
   });
 
+  test('know of no gap if a stream hangs before its snapshot', async () => {
+    const { world, tabs } = await tabsOf(3);
+    await talk(world, 100);
+    const leader = leaderOf(world);
+    leader.isDeaf = true;
+    leader.reopen(false);
+    await world.run(50);
+    leader.isDeaf = false;
+    leader.reopen(true);
+    await talk(world, 100);
+    await world.run(100);
+    for (const { heard, log } of tabs) {
+      assert.deepEqual(heard, world.all());
+      assert.ok(!log.some((line) => line.startsWith('gap')), log.join());
+    }
+  });
+
   test('all know at once that one has signed out, and none opens a stream', async () => {
     const { world, tabs } = await tabsOf(3);
     await world.run(100);

@@ -4,8 +4,8 @@
 // EventSource resumes by itself with its last id. When it gives up (on any status but 200) or keeps failing, it is
 // replaced after a jittered wait. A new one starts with a snapshot, so nothing is missed, but records repeat.
 //
-// A connection that is lost without a word looks open. The edge writes a sign of life (`ping`) where nothing else is to
-// be told, so silence, or any sign of sleep or of a change of network, opens a new one.
+// A connection that is lost without a word looks open. The edge writes a sign of life (`ping`) at the beginning, and
+// where nothing else is to be told, so silence, or any sign of sleep or of a change of network, opens a new one.
 //
 // The session cookie decides whose stream it is, and another window may have replaced it. After an interruption,
 // records are buffered until it is known who is signed in.
@@ -36,8 +36,10 @@ const CHECK_MS = 15_000;
 const MIN_SLEEP_MS = 80_000;
 /** Three signs of life. */
 const STALE_MS = 45_000;
-/** Silence is allowed to last twice as long each time that a new stream is silent, too. */
+/** Silence is allowed to last twice as long each time that a new stream falls silent at once, too. */
 const MAX_STALE_MS = 360_000;
+/** A stream that is heard after this time goes on. What comes before may be no more than its beginning. */
+const BEGINNING_MS = 10_000;
 
 /** @param {StreamOptions} options */
 export function createStream({ url, startAfter, onState, onRecord, onReset, onEnd, check }) {
@@ -55,10 +57,9 @@ export function createStream({ url, startAfter, onState, onRecord, onReset, onEn
   let buffer;
   let failures = 0;
   let attempt = 0;
+  let openedMs = 0;
   let lastActiveMs = 0;
   let staleMs = STALE_MS;
-  /** Whether the edge sends signs of life. Older ones don't. */
-  let hasPings = false;
 
   const isOpen = () => source?.readyState === EventSource.OPEN;
 
@@ -95,7 +96,7 @@ export function createStream({ url, startAfter, onState, onRecord, onReset, onEn
   function open(goesOn = false) {
     close();
     buffer = undefined;
-    lastActiveMs = Date.now();
+    openedMs = lastActiveMs = Date.now();
     const position = startAfter(goesOn);
     const address = new URL(url);
     if (position) address.searchParams.set('last_event_id', position);
@@ -108,10 +109,7 @@ export function createStream({ url, startAfter, onState, onRecord, onReset, onEn
     };
     // The browser opens it again with the same query: the position there counts, although the edge no longer has it.
     let isPositionLost = false;
-    opened.addEventListener('ping', () => {
-      hasPings = true;
-      hear();
-    });
+    opened.addEventListener('ping', hear);
     opened.onmessage = ({ lastEventId, data }) => {
       hear();
       isPositionLost = false;
@@ -139,7 +137,7 @@ export function createStream({ url, startAfter, onState, onRecord, onReset, onEn
 
   function hear() {
     lastActiveMs = Date.now();
-    staleMs = STALE_MS;
+    if (lastActiveMs - openedMs > BEGINNING_MS) staleMs = STALE_MS;
   }
 
   /** @param {() => void} callback */
@@ -202,8 +200,7 @@ export function createStream({ url, startAfter, onState, onRecord, onReset, onEn
       const hasSlept = now - last > MIN_SLEEP_MS;
       last = now;
       if (hasSlept) staleMs = STALE_MS;
-      const isWatched = (hasPings || hasSlept) && source?.readyState !== EventSource.CLOSED;
-      if (!isWatched || now - lastActiveMs <= staleMs) return;
+      if (source?.readyState === EventSource.CLOSED || now - lastActiveMs <= staleMs) return;
       staleMs = Math.min(2 * staleMs, MAX_STALE_MS);
       // The new one may hang as well.
       startGrace();

@@ -91,7 +91,8 @@ export function listen(
   const stream = openStream({
     url,
     startAfter: (goesOn) => {
-      const position = goesOn ? cursor : startsAfter;
+      // A snapshot that never came is asked for again: what it would have shown may be missing.
+      const position = goesOn && !of(term).isSnapshot ? cursor : startsAfter;
       if (position) hear('resume', position);
       else hear('snapshot');
       // If it fails, the next one begins with a snapshot.
