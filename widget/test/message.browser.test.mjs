@@ -69,9 +69,10 @@ describe('messages', () => {
     assert.deepEqual(await widget.messageTexts(), ['hello']);
   });
 
-  test('a rejected message is sent again under a new key, as the old one may be in use', async () => {
+  test("a message whose key is another event's is sent again under a new one", async () => {
     await widget.openSignedIn();
-    edge.postFailures = [{ status: 422, title: 'This Idempotency-Key was used for another event.' }];
+    const title = 'This Idempotency-Key was used for another event.';
+    edge.postFailures = [{ status: 422, code: 'idempotency-key-reused', title }];
     await widget.send('hello');
     await widget.waitForMessage({ role: 'user', state: 'failed', text: 'Not sent' });
     await widget.page.getByRole('button', { name: 'Try again' }).click();

@@ -196,6 +196,42 @@ describe('an event that fails and is kept', () => {
     }
   });
 
+  test('keeps its key after a refusal, since an earlier attempt may have been accepted', async () => {
+    mock.timers.enable({ apis: ['Date', 'setTimeout'] });
+    try {
+      const answers = [() => Promise.reject(new Error('lost')), failing(403), failing(202)];
+      const { sender, event, posts } = senderOf({ answer: () => (answers.shift() ?? failing(202))() });
+      const sent = codeOf(sender.send(event('a'), () => {}));
+      for (let seconds = 0; seconds < 60 && answers.length > 1; seconds += 1) {
+        await turn();
+        mock.timers.tick(1000);
+      }
+      await sent;
+      await sender.send(event('a'), () => {});
+      assert.equal(posts().length, 3);
+      assert.match(posts().at(-1) ?? '', /^post a as github:1 again after \d+ s$/);
+    } finally {
+      mock.timers.reset();
+    }
+  });
+
+  test("gets another key if its own is another event's", async () => {
+    const answers = [async () => Response.json({ code: 'idempotency-key-reused' }, { status: 422 })];
+    const { sender, event, posts } = senderOf({ answer: () => (answers.shift() ?? failing(202))() });
+    assert.equal(await codeOf(sender.send(event('a'), () => {})), 'idempotency-key-reused');
+    await sender.send(event('a'), () => {});
+    assert.match(posts().at(-1) ?? '', /^post [0-9a-f-]{36} as github:1$/);
+  });
+
+  test('is a repeat also if hundreds have failed since', async () => {
+    let answer = failing(403);
+    const { sender, event, posts } = senderOf({ answer: () => answer() });
+    for (let i = 0; i < 300; i += 1) await codeOf(sender.send(event(`${i}`), () => {}));
+    answer = failing(202);
+    await sender.send(event('0'), () => {});
+    assert.match(posts().at(-1) ?? '', /^post 0 as github:1 again after \d+ s$/);
+  });
+
   test('comes from a page that is gone as failed, and is dropped when it is given up', async () => {
     const { sender, queue, event, adopted, told, posts, log } = senderOf();
     await turn();

@@ -62,7 +62,7 @@ export class StubEdge {
   /**
    * Responses to the next POSTs. Status 0 closes the connection; 202 accepts the event, but never answers. isAccepted:
    * the event is accepted all the same.
-   * @type {{ status: number, headers?: Record<string, string>, title?: string, isAccepted?: boolean }[]}
+   * @type {{ status: number, headers?: Record<string, string>, title?: string, code?: string, isAccepted?: boolean }[]}
    */
   postFailures = [];
   /** Statuses of the next streams, instead of 200. @type {number[]} */
@@ -331,7 +331,7 @@ export class StubEdge {
       return;
     }
     response.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' });
-    response.write('retry: 50\n: open\n\n');
+    response.write('retry: 50\nevent: ping\ndata: {}\n\n');
     const start = this.history.findIndex(({ id }) => id === lastEventId) + 1;
     for (const { frame } of this.history.slice(start)) response.write(frame);
     this.streams.add(response);
@@ -356,7 +356,7 @@ export class StubEdge {
       json(response, failure.status, { title: failure.title }, failure.headers);
     } else if (failure?.status === 0) response.destroy();
     else if (failure?.status === 202) this.#accept(key, type, data);
-    else if (failure) json(response, failure.status, { title: failure.title }, failure.headers);
+    else if (failure) json(response, failure.status, { title: failure.title, code: failure.code }, failure.headers);
     else this.#accept(key, type, data, response);
   }
 

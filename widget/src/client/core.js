@@ -234,7 +234,7 @@ export function createCore(origin, request = createRequest(origin)) {
      * @param {unknown} data
      * @param {string} [key] idempotency key
      * @param {AbortSignal} [signal] takes it back while it is unknown who is signed in
-     * @param {(id: string) => void} [expect] told the id that its echo will have. With it, the event is kept if it
+     * @param {(id: string) => unknown} [expect] told the id that its echo will have. With it, the event is kept if it
      *   fails: `onUnsent` tells it in the next pages, until it is sent again with its key, or cancelled
      * @returns {Promise<{ id: string }>} once Kafka has it. Rejects if it is refused, fails again and again, is
      *   cancelled, or if the user changes

@@ -30,8 +30,10 @@ export const MAX_TRY_MS = 540_000;
 const KEY = /^[!-~]([ -~]{0,126}[!-~])?$/;
 /** What the edge begins with when it derives an event's id from its key. */
 const ID_CONTEXT = 'causeway-event-id-v1';
-/** The most events that failed and stay known. */
-const MAX_FAILED = 200;
+/** The most events that failed and stay known: as many as a conversation has messages. */
+const MAX_FAILED = 10_000;
+/** Code of the answer to a key that is another event's. */
+const KEY_REUSED = 'idempotency-key-reused';
 
 /** @param {number} ms */
 const secondsSince = (ms) => String(Math.max(0, Math.ceil((Date.now() - ms) / 1000)));
@@ -52,7 +54,10 @@ export function createSender(origin, user, request, signal, confirm, check, tell
   const outbox = createOutbox({ send: post });
   const store = open(`${origin} ${user.id}`, { adopt, room: outbox.room, unkept }, signal).catch(() => unkept());
 
-  /** Events that failed and are kept, by key. @type {Map<string, Unsent>} */
+  /**
+   * What is known of events that failed and are kept, by key: not what they say.
+   * @type {Map<string, Pick<Unsent, 'triedAt' | 'sentAs'> & { code?: string }>}
+   */
   const failed = new Map();
 
   signal.addEventListener('abort', () => outbox.clear(failure('user-changed')));
@@ -78,9 +83,9 @@ export function createSender(origin, user, request, signal, confirm, check, tell
     try {
       return await sent;
     } catch (error) {
-      const { code, message, status } = /** @type {NonNullable<Unsent['failed']>} */ (error);
+      const { code } = /** @type {NonNullable<Unsent['failed']>} */ (error);
       if (!event.keeps || signal.aborted || code === 'cancelled' || code === 'taken-over') throw error;
-      failed.set(event.key, { ...event, failed: { code, message, status } });
+      failed.set(event.key, { triedAt: event.triedAt, sentAs: event.sentAs, code });
       if (failed.size > MAX_FAILED) failed.delete(/** @type {string} */ (failed.keys().next().value));
       throw error;
     }
@@ -88,12 +93,12 @@ export function createSender(origin, user, request, signal, confirm, check, tell
 
   /** Takes up what is known of an event that failed. @param {Unsent} event */
   function sendAgain(event) {
-    const { triedAt, sentAs, failed: { status = 0 } = {} } = failed.get(event.key) ?? {};
+    const { triedAt, sentAs, code } = failed.get(event.key) ?? {};
     failed.delete(event.key);
     if (triedAt === undefined) return;
-    const isRefused = status >= 400 && status < 500;
-    if (!isRefused && Date.now() - triedAt <= MAX_TRY_MS) Object.assign(event, { triedAt, sentAs });
-    // It was surely not accepted, and its key may be another event's. Or the edge has forgotten the key.
+    // An earlier attempt may have been accepted, whatever the last answer was.
+    if (code !== KEY_REUSED && Date.now() - triedAt <= MAX_TRY_MS) Object.assign(event, { triedAt, sentAs });
+    // The key is another event's, or the edge has forgotten it.
     else event.sentAs = crypto.randomUUID();
   }
 
@@ -163,7 +168,7 @@ export function createSender(origin, user, request, signal, confirm, check, tell
     /**
      * Sends an event, again and again until it is accepted or rejected, and after those that wait already.
      * @param {Unsent} event
-     * @param {(id: string) => void} [expect] told the id that its echo will have. With it, the event is kept if it
+     * @param {(id: string) => unknown} [expect] told the id that its echo will have. With it, the event is kept if it
      *   fails
      * @returns {Promise<{ id: string }>}
      */
