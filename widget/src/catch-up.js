@@ -11,6 +11,7 @@ import { compare, follows } from './position.js';
  * @typedef {import('./client/client.js').HistoryPage} HistoryPage
  * @typedef {(event: unknown, now: number, cursor?: string) => unknown} Keep
  * @typedef {() => readonly Message[]} All all the messages, which are sorted in place
+ * @typedef {Map<unknown, string | undefined>} Deleted places of deletions, by what they delete
  * @typedef {() => Promise<import('./client/types.js').SessionInfo | undefined>} Check asks the edge who is signed in
  */
 
@@ -27,8 +28,9 @@ const LONGEST_WAIT_MS = 60_000;
  * @param {Keep} record
  * @param {All} all
  * @param {() => void} onChange
+ * @param {Deleted} deleted
  */
-export function createCatchUp(origin, channel, user, check, record, all, onChange) {
+export function createCatchUp(origin, channel, user, check, record, all, onChange, deleted) {
   let isFilling = false;
 
   /**
@@ -42,6 +44,8 @@ export function createCatchUp(origin, channel, user, check, record, all, onChang
     const response = await createRequest(origin)(path);
     const { ok, status } = response;
     if (status === 400 || status === 404) return undefined;
+    // Without a user, nothing more is asked for.
+    if (status === 401) await check();
     if (!ok) throw new Error(`history: ${status}`);
     const page = await response.json();
     const info = await check();
@@ -50,7 +54,11 @@ export function createCatchUp(origin, channel, user, check, record, all, onChang
     return info.user && info.user.id === user() ? page : undefined;
   }
 
-  const gapNow = () => all().findLast(({ role }) => role === 'gap');
+  /** What tells the last gap from later ones, and from itself after more went missing there. */
+  const gapNow = () => {
+    const gap = all().findLast(({ role }) => role === 'gap');
+    return gap && `${gap.key} ${gap.change}`;
+  };
 
   /** @returns {Promise<unknown>} whether all is done that can be done */
   async function tryFill() {
@@ -59,7 +67,7 @@ export function createCatchUp(origin, channel, user, check, record, all, onChang
     const page = await read();
     // Told meanwhile, another gap may be behind what the page has.
     if (page && gapNow() !== gap) return false;
-    const isOver = !page || insert(page, record, all);
+    const isOver = !page || insert(page, record, all, deleted);
     onChange();
     return isOver;
   }
@@ -71,13 +79,20 @@ export function createCatchUp(origin, channel, user, check, record, all, onChang
      * @returns {Promise<import('./window/earlier.js').Page>}
      */
     async older(before) {
+      const gap = gapNow();
       const page = await read(before);
       // With the next frame, also if all that is new is that there is no room.
       onChange();
       if (!page) return { before: null, isNew: false };
       // There is no room for more: it would push out what is newer.
       if (!hasRoom(all(), page.events)) return { before: null, isNew: false, isFull: true };
-      return { before: page.before, isNew: insertOlder(page, before, record, all) };
+      if (gapNow() !== gap) page.complete = false;
+      return { before: page.before, isNew: insertOlder(page, before, record, all, deleted) };
+    },
+
+    /** Puts what has just come to its place: later pages may be there already. */
+    place() {
+      if (isBehind(all())) sort(/** @type {Message[]} */ (all()));
     },
 
     /** Asks for what is missing in a gap, again and again until there is an answer. */
@@ -101,10 +116,18 @@ function hasRoom(messages, events) {
   return messages.length + events.length <= MAX_MESSAGES && characters <= MAX_CHARACTERS;
 }
 
+/** Whether the latest message is later than it should be. @param {readonly Message[]} messages */
+export function isBehind(messages) {
+  const isPlaced = (/** @type {Message} */ { cursor, role }) => Boolean(cursor) && role !== 'gap';
+  const last = messages.findLastIndex(isPlaced);
+  const before = messages.slice(0, Math.max(0, last)).findLast(isPlaced);
+  // Clocks do not count: the stream comes in its order.
+  return compare({ cursor: before?.cursor }, { cursor: messages[last]?.cursor }) > 0;
+}
+
 /**
- * What is known of each conversation: what was deleted, since older pages may have it; and whether the pages so far
- * left nothing out.
- * @type {WeakMap<object, { deleted: Set<unknown>, isWhole: boolean }>}
+ * Of each conversation, whether the pages so far left nothing out.
+ * @type {WeakMap<object, { isWhole: boolean }>}
  */
 const known = new WeakMap();
 
@@ -114,22 +137,15 @@ const known = new WeakMap();
  * @param {string} asked position that it ends at
  * @param {Keep} record
  * @param {All} all
+ * @param {Deleted} deleted
  * @returns {boolean} whether any was not there
  */
-export function insertOlder(page, asked, record, all) {
+export function insertOlder(page, asked, record, all, deleted) {
   const { length } = all();
-  const own = (asked ? known.get(all) : undefined) ?? { deleted: new Set(), isWhole: true };
+  const own = (asked ? known.get(all) : undefined) ?? { isWhole: true };
   known.set(all, own);
   own.isWhole &&= page.complete;
-  const { deleted } = own;
-  const kept = new Set(
-    page.events.toReversed().filter(({ type, echo, id, data }) => {
-      const named = Object(data).id;
-      if (type === 'delete' && !echo) deleted.add(named);
-      return !deleted.has((!echo && named) || id);
-    }),
-  );
-  add(page, record, all, (event) => kept.has(event));
+  add(page, record, all, deleted);
   // Pages that begin before the gap, and were asked for after it, reach over it.
   if (own.isWhole) closeGaps(page, all, ({ cursor }) => !asked || compare({ cursor: asked }, { cursor }) > 0);
   return all().length > length;
@@ -139,14 +155,15 @@ export function insertOlder(page, asked, record, all) {
  * @param {HistoryPage} page the newest
  * @param {Keep} record
  * @param {All} all
+ * @param {Deleted} deleted
  * @returns {boolean} whether it has all that it will have
  */
-export function insert(page, record, all) {
+export function insert(page, record, all, deleted) {
   const gap = all().findLast(({ role }) => role === 'gap');
   if (!gap) return true;
   const after = all().slice(all().indexOf(gap) + 1);
   const next = after.find(({ cursor, state }) => cursor && state === 'done');
-  add(page, record, all);
+  add(page, record, all, deleted);
   // What is read from Kafka may be some seconds old.
   const last = page.ids?.at(-1);
   if (last && next && compare({ cursor: last }, { cursor: next.cursor }) < 0) return false;
@@ -171,24 +188,26 @@ function closeGaps({ before }, all, isBelow) {
  * @param {HistoryPage} page
  * @param {Keep} record
  * @param {All} all
- * @param {(event: import('./client/feed.js').CausewayEvent) => boolean} [isWanted]
+ * @param {Deleted} deleted
  */
-function add({ events, ids = [] }, record, all, isWanted = () => true) {
+function add({ events, ids = [] }, record, all, deleted) {
   const latest = new Map(all().map((message) => [message.id, message.latest ?? message.cursor]));
   for (const [i, event] of events.entries()) {
     const cursor = ids[i];
     const { type, echo, id, data } = event;
-    const newer = latest.get((!echo && Object(data).id) || id);
+    const named = (!echo && Object(data).id) || id;
+    const newer = latest.get(named);
     // A message may have been written again since. A deletion has no place.
     const isOld = type !== 'delete' && newer && cursor && compare({ cursor }, { cursor: newer }) < 0;
-    if (isWanted(event) && !isOld) record(event, Date.now(), cursor);
+    const isGone = deleted.has(named) && !(compare({ cursor }, { cursor: deleted.get(named) }) > 0);
+    if (!isOld && !isGone) record(event, Date.now(), cursor);
   }
   sort(/** @type {Message[]} */ (all()));
 }
 
 /**
  * The order is that of the stream. What has no place there stays behind what it is behind, and what was not accepted
- * yet comes last.
+ * yet, and has none, comes last.
  * @param {Message[]} messages
  */
 function sort(messages) {
@@ -200,7 +219,7 @@ function sort(messages) {
   const first = [];
   for (const message of messages) {
     const { state, role, cursor } = message;
-    if (state === 'sending' || state === 'failed') unsent.push(message);
+    if ((state === 'sending' || state === 'failed') && !cursor) unsent.push(message);
     else if (cursor || (state === 'done' && role !== 'gap')) groups.push([message]);
     else (groups.at(-1) ?? first).push(message);
   }

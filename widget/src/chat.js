@@ -57,10 +57,7 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
 
   const view = createView(root, texts, {
     submit,
-    retry(key) {
-      const text = conversation.take(key);
-      if (text) submit(text, key);
-    },
+    retry: (key, text) => submit(text, key),
     cancel,
     onForm: ({ type, data }) => client.send(channel, type, data),
     async older(before) {
@@ -124,8 +121,9 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
 
   async function loadCatchUp() {
     const { createCatchUp } = await load('./catch-up.js', () => import('./catch-up.js'));
-    const user = () => (unsubscribe ? owner?.id : undefined);
-    return (catchUp ??= createCatchUp(client.origin, channel, user, client.check, record, conversation.all, draw));
+    const user = () => (unsubscribe ? known?.user?.id : undefined);
+    const { all, deleted } = conversation;
+    return (catchUp ??= createCatchUp(client.origin, channel, user, client.check, record, all, draw, deleted));
   }
 
   /** Fills the gap, however often what is needed for that can't be loaded. */
@@ -135,9 +133,7 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
   function record(...event) {
     const message = conversation.record(...event);
     if (message) {
-      const { id, role, text, key, problem } = message;
-      // It was accepted after all.
-      if (problem !== undefined) client.cancel(key);
+      const { id, role, text } = message;
       onMessage({ id, role, text });
     }
     return message;
@@ -152,6 +148,8 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     status = state;
     showStatus();
     onStatus(state);
+    // The element may have been out of the document, or the user have signed in again.
+    if (catchUp && state === 'online') fillGap();
   }
 
   /** @param {SessionInfo} info */
@@ -247,8 +245,10 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     showUnkept();
     apply(() => conversation.post(key, text, Date.now()));
     view.scrollToEnd();
-    const expect = (/** @type {string} */ id) => void conversation.expect(key, id);
-    track(key, client.send(channel, 'message', { text }, key, undefined, expect));
+    track(
+      key,
+      client.send(channel, 'message', { text }, key, undefined, (id) => conversation.expect(key, id)),
+    );
   }
 
   /**
@@ -261,11 +261,10 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
       ({ message, code, status: answer }) =>
         apply(() => {
           // Another tab sends it, and its echo will come.
-          if (code === 'taken-over') conversation.take(key);
+          if (code === 'taken-over') conversation.take(key, true);
           // It is sent once the user is back, if the browser keeps it.
           else if (code !== 'cancelled' && (isUnkept || code !== 'user-changed')) {
-            const problem = code === 'full' ? texts.strings.full : answer && message;
-            if (!conversation.fail(key, problem)) client.cancel(key);
+            conversation.fail(key, code === 'full' ? texts.strings.full : answer && message);
           }
         }),
     );
@@ -283,6 +282,7 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     apply(() => {
       const message = record(event, Date.now(), cursor);
       if (message) view.readOut(message);
+      catchUp?.place();
     });
     watch();
   }
@@ -299,8 +299,6 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     connect() {
       view.connect();
       unsubscribe ??= client.subscribe(subscription);
-      // The element may have been out of the document.
-      if (catchUp) fillGap();
     },
 
     disconnect() {

@@ -1,13 +1,14 @@
 // The messages of a conversation, in order: a pure store without DOM, network or clock. Records of the stream and
 // messages that the user sends go in.
 //
-// The stream defines the order. Messages of this page that the server has not accepted yet come last; each moves to its
-// place in the stream when its echo arrives. A message that is here already changes nothing, so replayed history is
+// The stream defines the order. Messages of this page that are not in it yet come last; each moves to its place in the
+// stream when its echo arrives. A message that is here already changes nothing, so replayed history is
 // harmless.
 
 /**
  * @typedef {'sending' | 'sent' | 'failed' | 'streaming' | 'stalled' | 'done'} MessageState
  *   sending: not accepted yet; sent: accepted (202), echo not received yet; failed: rejected, can be retried;
+ *   an echo says nothing about acceptance, since it is written apart from the message;
  *   streaming: deltas arrive; stalled: deltas stopped arriving; done: complete and in the stream's order.
  *
  * @typedef {object} Message
@@ -19,7 +20,7 @@
  * @property {number} time milliseconds since 1970
  * @property {string} [cursor] place in the stream: the SSE id of its first event; of a gap, of the last one before it
  * @property {string} [latest] the SSE id of the event that it was last set by
- * @property {string} [problem] why sending failed, if it did; empty if there is nothing to say about it
+ * @property {string} [problem] why sending failed, if it did and there is something to say about it
  * @property {unknown} [form] definition of a form that the user is asked to fill in
  * @property {unknown} [answer] the data of the event with which some page of the user has answered it; with the promise
  *   `sent` if it is still being sent
@@ -48,10 +49,15 @@ export function createConversation() {
   let changes = 0;
   /** SSE id of the event that is being recorded. @type {string | undefined} */
   let cursor;
-  /** After how many changes the characters were counted. */
+  /** After how many changes the characters are counted. */
   let lookedAt = 0;
   /** Answers that are being sent, by the id of a form that is still to come. @type {Map<unknown, unknown>} */
   const early = new Map();
+  /**
+   * SSE ids of deletions, by what they delete. Earlier pages may still have it.
+   * @type {Map<unknown, string | undefined>}
+   */
+  const deleted = new Map();
 
   /**
    * Numbers each change, so that what shows the messages need not compare them.
@@ -74,12 +80,16 @@ export function createConversation() {
     takeOut(message);
     let index = messages.length;
     // From the end, since there may be thousands. Accepted ones may be among those that are not.
-    for (let i = index - 1, other; (other = messages[i]) && other.state !== 'done' && !nextSeqs.has(other); i -= 1)
+    for (
+      let i = index - 1, other;
+      (other = messages[i]) && !other.cursor && other.state !== 'done' && !nextSeqs.has(other);
+      i -= 1
+    )
       if (isUnconfirmed(other)) index = i;
     messages.splice(index, 0, message);
     let excess = messages.length - MAX_MESSAGES;
-    if (changes >= lookedAt + LOOK_EVERY) {
-      lookedAt = changes;
+    if (changes >= lookedAt) {
+      lookedAt = changes + LOOK_EVERY;
       let room = MAX_CHARACTERS;
       excess = Math.max(excess, messages.findLastIndex(({ text }) => (room -= text.length) < 0) + 1);
     }
@@ -96,7 +106,7 @@ export function createConversation() {
   function remove(message) {
     takeOut(message);
     nextSeqs.delete(message);
-    if (message.id !== null) byId.delete(message.id);
+    byId.delete(message.id ?? '');
   }
 
   /**
@@ -117,15 +127,16 @@ export function createConversation() {
       insert(message);
       return message;
     }
-    const wasIncomplete = message.state !== 'done';
-    const wasOwn = wasIncomplete && !nextSeqs.has(message);
-    nextSeqs.delete(message);
+    const wasStreamed = nextSeqs.delete(message);
+    const wasOwn = message.state !== 'done' && !wasStreamed && !message.cursor;
+    // Only the answer to a message tells that it is accepted.
+    if (isUnconfirmed(message)) values.state = message.state;
     byId.set(id, change(message, values));
     if (wasOwn) {
       message.cursor = cursor;
       insert(message);
     }
-    return wasIncomplete ? message : undefined;
+    return wasOwn || wasStreamed ? message : undefined;
   }
 
   /**
@@ -152,12 +163,14 @@ export function createConversation() {
   /**
    * Takes out a message of the user that the server has not accepted.
    * @param {string} key
+   * @param {boolean} [isElsewhere] another tab sends it: it stays where its echo is
    * @returns {string} its text; empty if it is accepted by now
    */
-  function take(key) {
+  function take(key, isElsewhere) {
     const message = byKey(key);
     if (!message || !isUnconfirmed(message)) return '';
-    remove(message);
+    if (isElsewhere && message.cursor) change(message, { state: 'done' });
+    else remove(message);
     return message.text;
   }
 
@@ -171,9 +184,11 @@ export function createConversation() {
     if (!message || message.state === 'done') return undefined;
     byId.delete(message.id ?? '');
     message.id = id;
-    if (byId.has(id)) {
+    const echo = byId.get(id);
+    if (echo) {
       takeOut(message);
-      return undefined;
+      messages[messages.indexOf(echo)] = message;
+      message.cursor = echo.cursor;
     }
     byId.set(id, message);
     return message;
@@ -183,6 +198,8 @@ export function createConversation() {
     /** In order. catch-up.js changes the order. @returns {readonly Message[]} */
     all: () => messages,
 
+    deleted,
+
     /** Those that were not sent. */
     unsent: () => messages.filter(isUnconfirmed),
 
@@ -191,16 +208,19 @@ export function createConversation() {
       messages = [];
       byId.clear();
       early.clear();
+      deleted.clear();
       nextSeqs.clear();
     },
 
     /**
-     * Adds a message of the user before the server has it. It may be sent again.
+     * Adds a message of the user before the server has it. It may be sent again: where its echo is, if that is here.
      * @param {string} key
      * @param {string} text
      * @param {number} now
      */
     post(key, text, now) {
+      const message = byKey(key);
+      if (message?.cursor) return void change(message, { state: 'sending' });
       take(key);
       messages.push(change({ key, id: null, role: 'user', text, state: 'sending', time: now }, {}));
     },
@@ -214,19 +234,16 @@ export function createConversation() {
      */
     accept(key, id) {
       const message = expect(key, id);
-      if (message) change(message, { state: 'sent' });
+      if (message) change(message, { state: message.cursor ? 'done' : 'sent' });
     },
 
     /**
      * @param {string} key
      * @param {string} [problem]
-     * @returns {boolean} whether it was not accepted after all, which its echo would tell
      */
-    fail(key, problem = '') {
+    fail(key, problem) {
       const message = byKey(key);
-      if (!message || message.state === 'done') return false;
-      change(message, { state: 'failed', problem });
-      return true;
+      if (message) change(message, { state: 'failed', problem });
     },
 
     take,
@@ -238,7 +255,8 @@ export function createConversation() {
      */
     markGap(now, heard) {
       const last = messages.findLast((message) => !isUnconfirmed(message));
-      if (last?.role === 'gap') return;
+      // Whoever fills it must know that more is missing.
+      if (last?.role === 'gap') return void change(last, {});
       const key = crypto.randomUUID();
       insert(change({ key, id: null, role: 'gap', text: '', state: 'done', time: now, cursor: heard }, {}));
     },
@@ -266,6 +284,10 @@ export function createConversation() {
       if (!echo) {
         // Whatever the backend says ends what it was typing.
         for (const gone of [byId.get(TYPING), type === 'delete' && byId.get(messageId)]) if (gone) remove(gone);
+        if (type === 'delete') {
+          if (deleted.size > MAX_MESSAGES) deleted.clear();
+          deleted.set(messageId, place);
+        }
         // Replayed, it is over.
         if (type === 'typing' && now - timeMs < MAX_SKEW_MS) addDelta(TYPING, 0, '', timeMs);
       } else if (type === 'form') {

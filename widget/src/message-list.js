@@ -152,14 +152,14 @@ export function createMessageList(texts, actions) {
    * @param {Message} message
    * @returns {(Node | string)[]}
    */
-  function metaOf({ key, state, problem, time }) {
+  function metaOf({ key, text, state, problem, time }) {
     const { strings } = texts;
 
     /** @param {'retry' | 'cancel'} action its name is also that of its text and part */
     const actionOf = (action) => {
       const node = button(action);
       node.append(strings[action]);
-      node.onclick = () => actions[action](key);
+      node.onclick = () => actions[action](key, text);
       return [' · ', node];
     };
 

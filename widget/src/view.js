@@ -9,7 +9,7 @@ import { createMessageList } from './message-list.js';
 /**
  * @typedef {object} Actions
  * @property {(text: string) => void} submit
- * @property {(key: string) => void} retry a message that failed
+ * @property {(key: string, text: string) => void} retry a message that failed
  * @property {(key: string) => void} cancel a message that waits
  * @property {(event: Event) => void} onAccount the user's name was pressed, or the button to sign out
  * @property {(event: { type: string, data: unknown }) => Promise<unknown>} onForm a form was filled in

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { mock, test } from 'node:test';
 
-import { insert, insertOlder } from '../src/catch-up.js';
+import { createCatchUp, insert, insertOlder, isBehind } from '../src/catch-up.js';
 import { createConversation } from '../src/conversation.js';
 
 /** Place in the stream. @param {number} offset */
@@ -40,8 +40,9 @@ function conversationOf(before, after) {
   conversation.markGap(0, before.length ? place(before.at(-1) ?? 0) : undefined);
   for (const offset of after) hear(offset, `2026-01-02T02:${59 - offset}:00Z`);
   const all = () => /** @type {any} */ (conversation.all());
-  const fill = (/** @type {any} */ page) => insert(page, conversation.record, all);
-  const older = (/** @type {any} */ page, asked = '') => insertOlder(page, asked, conversation.record, all);
+  const fill = (/** @type {any} */ page) => insert(page, conversation.record, all, conversation.deleted);
+  const older = (/** @type {any} */ page, asked = '') =>
+    insertOlder(page, asked, conversation.record, all, conversation.deleted);
   const texts = () => conversation.all().map(({ role, text }) => (role === 'gap' ? '…' : text));
   return { conversation, fill, older, texts };
 }
@@ -149,4 +150,93 @@ test('an accepted message without an echo stays behind what it is behind', () =>
   conversation.record(event(6), 0, place(6));
   older(pageOf([1, 2]));
   assert.deepEqual(texts(), ['m1', 'm2', 'm5', 'mine', 'm6']);
+});
+
+/**
+ * What asks an edge for pages.
+ * @param {ReturnType<typeof conversationOf>} shown
+ * @param {() => Promise<Response>} answer
+ * @param {{ id: string } | undefined} [user]
+ */
+function catchUpOf({ conversation }, answer, user = { id: 'ada' }) {
+  let isSignedIn = true;
+  const all = () => /** @type {any} */ (conversation.all());
+  const fetching = mock.method(globalThis, 'fetch', answer);
+  const check = async () => {
+    isSignedIn = (await answer()).status !== 401;
+    return /** @type {any} */ ({ user: isSignedIn ? user : undefined });
+  };
+  const catchUp = createCatchUp(
+    'https://edge.example',
+    'chat',
+    () => (isSignedIn ? user?.id : undefined),
+    check,
+    conversation.record,
+    all,
+    () => {},
+    conversation.deleted,
+  );
+  const leave = () => {
+    isSignedIn = false;
+    fetching.mock.restore();
+  };
+  return { catchUp, fetching, leave };
+}
+
+test('what the stream brings behind a later page gets its place', () => {
+  const shown = conversationOf([1, 2], [100]);
+  const { catchUp, leave } = catchUpOf(shown, async () => Response.json({}));
+  shown.fill(pageOf([201, 202], { before: 201 }));
+  for (const offset of [151, 152]) {
+    shown.conversation.record(event(offset), 0, place(offset));
+    catchUp.place();
+  }
+  assert.deepEqual(shown.texts(), ['m1', 'm2', '…', 'm100', 'm151', 'm152', 'm201', 'm202']);
+  assert.ok(!isBehind(shown.conversation.all()));
+  leave();
+});
+
+test('a message that was deleted before its page came does not come back', () => {
+  for (const how of /** @type {const} */ (['fill', 'older'])) {
+    const shown = conversationOf([1], [9]);
+    const deletion = { ...event(10), type: 'delete', data: { id: 'e3' } };
+    shown.conversation.record(deletion, 0, place(10));
+    shown[how](pageOf([2, 3, 4], { before: 2 }));
+    assert.ok(!shown.texts().includes('m3'), how);
+    assert.ok(shown.texts().includes('m4'), how);
+    // Written again after that.
+    shown[how](pageOf([11], { events: [{ ...event(11), id: 'e3' }] }));
+    assert.ok(shown.texts().includes('m11'), how);
+  }
+});
+
+test('a gap that grows while its page is on its way stays', async () => {
+  for (const how of /** @type {const} */ (['fill', 'older'])) {
+    const shown = conversationOf([1, 2], []);
+    let pages = 0;
+    const { catchUp, leave } = catchUpOf(shown, async () => {
+      pages += 1;
+      // Whatever was heard until now was before the page; this is not.
+      if (pages === 1) shown.conversation.markGap(0, place(2));
+      return Response.json(pageOf([2, 3], { before: 2 }));
+    });
+    if (how === 'fill') void catchUp.fill();
+    else await catchUp.older('');
+    for (let i = 0; i < 20; i += 1) await new Promise((resolve) => setImmediate(resolve));
+    assert.ok(shown.texts().includes('…'), how);
+    leave();
+  }
+});
+
+test('nobody is asked for what is missing once the session has ended', async () => {
+  const shown = conversationOf([1, 2], [5]);
+  const { catchUp, fetching, leave } = catchUpOf(shown, async () => new Response('', { status: 401 }));
+  mock.timers.enable({ apis: ['setTimeout'] });
+  const filled = catchUp.fill();
+  for (let i = 0; i < 20; i += 1) await new Promise((resolve) => setImmediate(resolve));
+  mock.timers.tick(60_000);
+  await filled;
+  assert.equal(fetching.mock.callCount(), 1);
+  mock.timers.reset();
+  leave();
 });

@@ -5,6 +5,7 @@ import { createConversation } from '../src/conversation.js';
 
 const TIME = '2026-01-02T03:04:05Z';
 let offset = 0;
+const placeOf = (/** @type {number} */ n) => `v2.chat.7.0.${n}`;
 /** @type {ReturnType<typeof createConversation>} */
 let conversation;
 
@@ -14,7 +15,7 @@ let conversation;
  */
 function receive(type, data) {
   offset += 1;
-  return conversation.record({ id: `e${offset}`, type, time: TIME, data }, 0);
+  return conversation.record({ id: `e${offset}`, type, time: TIME, data }, 0, placeOf(offset));
 }
 
 /**
@@ -24,7 +25,8 @@ function receive(type, data) {
  * @param {string} [type]
  */
 function receiveEcho(id, data, type = 'message') {
-  return conversation.record({ id, type, time: TIME, echo: true, data }, 0);
+  offset += 1;
+  return conversation.record({ id, type, time: TIME, echo: true, data }, 0, placeOf(offset));
 }
 
 function transcript() {
@@ -125,28 +127,65 @@ describe('a message of the user', () => {
     receiveEcho('other', { text: 'ok' });
     assert.deepEqual(transcript(), ['user done: ok', 'user sending: ok']);
     receiveEcho('mine', { text: 'ok' });
+    assert.deepEqual(transcript(), ['user done: ok', 'user sending: ok'], 'only the answer tells of acceptance');
+    conversation.accept('k', 'mine');
     assert.deepEqual(transcript(), ['user done: ok', 'user done: ok']);
     assert.equal(conversation.all()[1]?.key, 'k');
   });
 
-  test('that failed is the one whose echo comes after all', () => {
+  test('that failed is the one whose echo comes all the same, and can be sent again', () => {
     conversation.post('k', 'hi', 1);
     conversation.expect('k', 'in-1');
-    assert.ok(conversation.fail('k', 'Gateway timeout'));
+    conversation.fail('k', 'Gateway timeout');
+    receive('message', { id: 'a', text: 'one' });
     assert.equal(receiveEcho('in-1', { text: 'hi' })?.key, 'k');
-    assert.deepEqual(transcript(), ['user done: hi']);
+    assert.equal(receive('message', { id: 'in-1', role: 'user', text: 'hi' }), undefined, 'it is told once');
+    receive('message', { id: 'b', text: 'two' });
+    assert.deepEqual(transcript(), ['assistant done: one', 'user failed: hi', 'assistant done: two']);
+    assert.equal(conversation.all()[1]?.problem, 'Gateway timeout');
+    // Where its echo is.
+    conversation.post('k', 'hi', 2);
+    conversation.expect('k', 'in-1');
+    assert.deepEqual(transcript(), ['assistant done: one', 'user sending: hi', 'assistant done: two']);
+    conversation.accept('k', 'in-1');
+    assert.deepEqual(transcript(), ['assistant done: one', 'user done: hi', 'assistant done: two']);
   });
 
-  test('that fails after its echo came was accepted', () => {
+  test('that fails after its echo came has failed, also if that is told after a reload', () => {
     conversation.post('k', 'hi', 1);
     conversation.expect('k', 'in-1');
     receiveEcho('in-1', { text: 'hi' });
-    assert.equal(conversation.fail('k'), false);
-    assert.deepEqual(transcript(), ['user done: hi']);
-    // Told of again after a reload, by which its echo is there.
-    conversation.post('k2', 'hi', 1);
-    conversation.expect('k2', 'in-1');
-    assert.equal(conversation.fail('k2'), false);
+    conversation.fail('k', 'Too large');
+    assert.deepEqual(transcript(), ['user failed: hi']);
+    conversation.empty();
+    receiveEcho('in-1', { text: 'hi' });
+    receive('message', { text: 'after it' });
+    conversation.post('k', 'hi', 1);
+    conversation.expect('k', 'in-1');
+    conversation.fail('k', 'Too large');
+    assert.deepEqual(transcript(), ['user failed: hi', 'assistant done: after it']);
+    assert.deepEqual(
+      conversation.unsent().map(({ key }) => key),
+      ['k'],
+    );
+  });
+
+  test('that is sent by another tab by now stays where its echo is', () => {
+    for (const key of ['k', 'other']) conversation.post(key, key, 1);
+    conversation.expect('k', 'in-1');
+    receiveEcho('in-1', { text: 'k' });
+    for (const key of ['k', 'other']) conversation.take(key, true);
+    assert.deepEqual(transcript(), ['user done: k']);
+  });
+
+  test('whose echo came is there once when it is taken up again', () => {
+    conversation.post('k', 'hi', 1);
+    conversation.expect('k', 'in-1');
+    receiveEcho('in-1', { text: 'hi' });
+    conversation.post('k', 'hi', 1);
+    conversation.expect('k', 'in-1');
+    assert.deepEqual(transcript(), ['user sending: hi']);
+    conversation.accept('k', 'in-1');
     assert.deepEqual(transcript(), ['user done: hi']);
   });
 

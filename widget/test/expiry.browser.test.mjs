@@ -50,6 +50,21 @@ describe('the time of a session is over', () => {
     assert.equal(await widget.page.getByText('Older messages may be missing').count(), 0);
   });
 
+  test('a message whose echo came, but no answer, is there once when the user is back', async () => {
+    await openWithMessages();
+    edge.postFailures = [{ status: 202 }];
+    await widget.send('heard');
+    await widget.waitForMessage({ role: 'user', text: 'heard' });
+    await until(() => edge.history.length === 2, 'the echo');
+    end();
+    await ended().waitFor();
+    edge.user = ADA;
+    await refocus();
+    await widget.waitForMessage({ role: 'user', state: 'done', text: 'heard' });
+    assert.deepEqual(await widget.messageTexts(), ['one', 'heard']);
+    assert.equal(new Set(edge.posts.map(({ key }) => key)).size, 1);
+  });
+
   test('the page may be left to sign in again: the draft is there afterwards', async () => {
     await openWithMessages();
     end();

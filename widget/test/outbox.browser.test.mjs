@@ -101,7 +101,7 @@ describe('messages that wait', () => {
     assert.deepEqual(await widget.messageTexts(), []);
   });
 
-  test('that failed but were accepted are there once, and not to be sent again', async () => {
+  test('that failed but were accepted are there once, before and after they are sent again', async () => {
     await widget.openSignedIn();
     const write = edge.write.bind(edge);
     /** @type {string[]} */
@@ -112,8 +112,16 @@ describe('messages that wait', () => {
     await failed();
     edge.write = write;
     for (const frame of late) edge.write(frame);
+    edge.publish('message', { id: 'b', text: 'after it' });
+    await widget.waitForMessage({ text: 'after it' });
+    // The echo does not say that the message itself was written.
+    await failed();
+    assert.deepEqual(await widget.messageTexts(), ['hello', 'after it']);
+    await areKept(['hello']);
+    await widget.page.getByRole('button', { name: 'Try again' }).click();
     await widget.waitForMessage({ role: 'user', state: 'done', text: 'hello' });
-    assert.deepEqual(await widget.messageTexts(), ['hello']);
+    assert.deepEqual(await widget.messageTexts(), ['hello', 'after it']);
+    assert.equal(new Set(edge.posts.map(({ key }) => key)).size, 1);
     await areKept([]);
   });
 
@@ -127,9 +135,25 @@ describe('messages that wait', () => {
     await areKept(['hello']);
     edge.write = write;
     await widget.page.reload();
+    await failed();
+    assert.deepEqual(await widget.messageTexts(), ['hello']);
+    await widget.page.getByRole('button', { name: 'Try again' }).click();
     await widget.waitForMessage({ role: 'user', state: 'done', text: 'hello' });
     await areKept([]);
     assert.deepEqual(await widget.messageTexts(), ['hello']);
+  });
+
+  test('that are refused after their echo came are told as failed, and kept under their key', async () => {
+    await widget.openSignedIn();
+    edge.postFailures = [{ status: 413, title: 'Too large', isAccepted: true }];
+    await widget.send('hello');
+    await widget.waitForMessage({ role: 'user', state: 'failed', text: 'Too large' });
+    await areKept(['hello']);
+    await widget.page.getByRole('button', { name: 'Try again' }).click();
+    await widget.waitForMessage({ role: 'user', state: 'done', text: 'hello' });
+    assert.equal(new Set(edge.posts.map(({ key }) => key)).size, 1);
+    assert.deepEqual(await widget.messageTexts(), ['hello']);
+    await areKept([]);
   });
 
   test('are taken over by another tab once theirs is gone', async () => {
