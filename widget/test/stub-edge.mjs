@@ -204,10 +204,10 @@ export class StubEdge {
     if (pathname === '/auth/logout') return this.#logout(response);
     if (pathname === '/auth/entra/end-session') return this.#endSession(searchParams, response);
     if (/^\/auth\/\w+\/login$/.test(pathname)) return this.#login(pathname, searchParams, response);
+    if (this.answers.has(pathname)) return this.#answer(request, pathname, response);
     if (/^\/auth\/(\w+\/disconnect|sessions)/.test(pathname)) return this.#account(request, pathname, response);
     if (pathname === '/auth/handoff') return this.#redeem(request, response);
     if (pathname === '/stream') return this.#stream(request, searchParams, response);
-    if (this.answers.has(pathname)) return this.#answer(request, pathname, response);
     if (pathname === '/events/chat') return this.#event(request, response);
     return this.#asset(pathname === '/' ? '/assets/index.html' : pathname, response);
   }
