@@ -189,7 +189,7 @@ mod tests {
             "user": user, "provider": "github", "created_at_ms": platform.now_ms.get(),
             "expires_at_ms": platform.now_ms.get() + 3_600_000,
             "accounts": {"github": {
-                "user": user, "issuer": "https://github.com", "sub": "7", "sid": null, "signed_in_at_ms": 0,
+                "user": user, "issuer": "https://github.com/login/oauth", "sub": "7", "sid": null, "signed_in_at_ms": 0,
                 "tokens": {"access_token": "t", "obtained_at_ms": 0, "scopes": []},
             }},
         }))
