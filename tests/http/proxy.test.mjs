@@ -318,6 +318,8 @@ describe('a request for a service', () => {
       ['/items/..%23/x', 400],
       ['/items/..%3F/x', 400],
       ['/items/%22%3C/x', 400],
+      ['/items/*', 400],
+      ['/items/%CA%BA%CA%BA/x', 400],
       ['/items/a;b', 400],
       ['/items/a%3Bb', 400],
       ['/items/%00', 400],

@@ -47,9 +47,10 @@ use crate::{
 const HANDOFF_FRAGMENT: &str = "causeway";
 /// Names what became of a sign-in, in the fragment of the page's address.
 const ERROR_FRAGMENT: &str = "causeway_error";
-/// The error of a user who cancelled or declined at the provider (RFC 6749 §4.1.2.1). Every provider uses it, Entra also for
-/// AADSTS65004. Other errors, such as `consent_required` and `login_required`, are not the user's decision.
-const ACCESS_DENIED: &str = "access_denied";
+/// The errors of a user who cancelled or declined at the provider. Most providers use that of RFC 6749 §4.1.2.1, Entra also
+/// for AADSTS65004. LinkedIn has two errors of its own, Apple one of these. Other errors, such as `consent_required` and
+/// `login_required`, are not the user's decision.
+const CANCELLATIONS: [&str; 3] = ["access_denied", "user_cancelled_authorize", "user_cancelled_login"];
 
 /// The title of the page for a user who cancels a sign-in that is over: once more, or after its cookie's end. It only
 /// repeats what the browser brought, so nothing is cleared and nobody is sent anywhere.
@@ -109,7 +110,7 @@ pub(super) async fn callback<P: Platform>(
 
 /// Whether the provider seems to say that the user cancelled. Anyone may have written it.
 fn is_cancelled(query: &Query) -> bool {
-    query.one("error").is_ok_and(|error| error.as_deref() == Some(ACCESS_DENIED))
+    query.one("error").is_ok_and(|error| error.is_some_and(|error| CANCELLATIONS.contains(&error.as_str())))
 }
 
 /// Whether GitHub sends a user back who installed the app, with a code that no sign-in here asked for. Nothing binds the code
@@ -218,7 +219,7 @@ async fn claim_state<P: Platform>(context: &Context<'_, P>, state: &str) -> Resu
 /// The authorization code, or that the user cancelled. Any other error of the provider's is a failure.
 fn provider_answer(query: &Query) -> Result<Answer, Error> {
     match query.one("error").map_err(refused)?.as_deref() {
-        Some(ACCESS_DENIED) => Ok(Answer::Cancelled),
+        Some(error) if CANCELLATIONS.contains(&error) => Ok(Answer::Cancelled),
         Some(_) => Err(refused(Reason::ProviderError)),
         None => query.one("code").map_err(refused)?.map(Answer::Code).ok_or(refused(Reason::CodeMissing)),
     }

@@ -29,6 +29,8 @@ const MAX_CLAIMS_BYTES: usize = 1024;
 const MAX_ACR_BYTES: usize = 256;
 /// The parameters that are read. None may be repeated (RFC 9110 §11.2).
 const PARAMETERS: [&str; 4] = ["error", "claims", "acr_values", "max_age"];
+/// The most digits of a `max_age`.
+const MAX_AGE_DIGITS: usize = 9;
 /// The longest name of a claim, in bytes.
 const MAX_NAME_BYTES: usize = 128;
 /// Claims whose values tell of the challenge itself: when it was made, and from which address the call came. They may differ
@@ -76,7 +78,7 @@ impl StepUp {
                     return None;
                 }
                 let max_age_seconds = match max_age {
-                    Some(text) => Some(seconds(&text)?),
+                    Some(text) => Some(seconds(&text).filter(|_| text.len() <= MAX_AGE_DIGITS)?),
                     None => None,
                 };
                 Some(Self { claims: None, acr_values, max_age_seconds })
@@ -98,8 +100,18 @@ impl StepUp {
         self.max_age_seconds
     }
 
+    /// The time before which no token may have been issued, if there is one: the latest `nbf`, in Unix seconds.
+    #[must_use]
+    pub fn not_before_seconds(&self) -> Option<u64> {
+        let claims: BTreeMap<String, Option<BTreeMap<String, Value>>> =
+            serde_json::from_str(self.claims.as_deref()?).ok()?;
+        let values = claims.values().flatten().filter_map(|requests| requests.get("nbf")?.get("value"));
+        values.filter_map(|value| value.as_u64().or_else(|| seconds(value.as_str()?))).max()
+    }
+
     /// Identifies this demand of this service. Demands that differ only in how they are written, or in the values of
-    /// [`CHANGING`] claims, are one: a sign-in that met one of them met them all.
+    /// [`CHANGING`] claims, are one. A sign-in that met one of them met them all, except those for a later token, see
+    /// [`StepUp::not_before_seconds`].
     #[must_use]
     pub fn digest(&self, service: &str) -> String {
         let max_age = self.max_age_seconds.map(|seconds| seconds.to_string());
@@ -187,7 +199,7 @@ fn is_acr_values(text: &str) -> bool {
 }
 
 fn seconds(text: &str) -> Option<u64> {
-    let is_number = (1..=9).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| text.parse().ok()).flatten()
 }
 

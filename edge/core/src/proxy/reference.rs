@@ -38,6 +38,10 @@ const FETCHED: [&str; 25] = [
     "stylesheet",
     "subresource",
 ];
+/// How much of the `Link` headers of one answer is passed on. A short reference can stand for the whole address of the
+/// request.
+const MAX_LINKS: usize = 100;
+const MAX_LINK_BYTES: usize = 32 * 1024;
 /// Parameters that give a link another context or more relations.
 const REFUSED_PARAMETERS: [&str; 5] = ["anchor", "anchor*", "rel*", "rev", "rev*"];
 
@@ -66,16 +70,21 @@ impl Answered<'_> {
         is_followed.then_some(address)
     }
 
-    /// The links of a header's value that describe something below the service, mapped. A value in any other notation than
-    /// that of RFC 8288 holds none.
-    pub(super) fn links(&self, value: &HeaderValue) -> Option<HeaderValue> {
-        let links: Vec<String> = parse_links(value.to_str().ok()?)?
-            .into_iter()
-            .filter(|(_, parameters)| is_description(parameters))
-            .filter_map(|(reference, parameters)| {
-                Some(format!("<{}>; {}", self.address(reference)?, parameters.join("; ")))
-            })
-            .collect();
+    /// The links of a header's value that describe something below the service, mapped, as far as there is room. A value in
+    /// any other notation than that of RFC 8288 holds none.
+    pub(super) fn links(&self, value: &HeaderValue, room: &mut LinkRoom) -> Option<HeaderValue> {
+        let descriptions =
+            parse_links(value.to_str().ok()?)?.into_iter().filter(|(_, parameters)| is_description(parameters));
+        let mut links = Vec::new();
+        for (reference, parameters) in descriptions {
+            let Some(links_left) = room.links.checked_sub(1) else { break };
+            room.links = links_left;
+            let Some(address) = self.address(reference) else { continue };
+            let link = format!("<{address}>; {}", parameters.join("; "));
+            let Some(bytes_left) = room.bytes.checked_sub(link.len()) else { break };
+            room.bytes = bytes_left;
+            links.push(link);
+        }
         HeaderValue::try_from(links.join(", ")).ok().filter(|links| !links.is_empty())
     }
 
@@ -88,6 +97,18 @@ impl Answered<'_> {
         let path = self.service.path_below(&url)?;
         let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
         Some((format!("/bff/{}{}{query}", self.service.name, path.as_str()), path))
+    }
+}
+
+/// The room that is left for the links of an answer.
+pub(super) struct LinkRoom {
+    links: usize,
+    bytes: usize,
+}
+
+impl Default for LinkRoom {
+    fn default() -> Self {
+        Self { links: MAX_LINKS, bytes: MAX_LINK_BYTES }
     }
 }
 

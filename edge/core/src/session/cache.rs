@@ -30,7 +30,8 @@ pub struct Question {
     forgotten: u64,
 }
 
-/// Sealed session records and when the coordinator last confirmed them. Only the browser's cookie opens them.
+/// Sealed session records and when the coordinator last confirmed them. Only the browser's cookie opens them. What an opened
+/// record says beside its secrets is remembered with it, see [`super::summary::Summary`].
 #[derive(Debug, Default)]
 pub struct SessionCache {
     entries: RefCell<HashMap<SessionHandle, CachedRecord>>,

@@ -48,8 +48,11 @@ pub struct LinkedAccount {
 /// An upstream's demand for another authentication, which a sign-in answered.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AnsweredStepUp {
-    /// Identifies the demand.
+    /// Identifies the demand, however often it is made.
     pub digest: String,
+    /// When it was made, in Unix milliseconds.
+    #[serde(default)]
+    pub made_at_ms: u64,
     /// When the user signed in, in Unix milliseconds.
     pub at_ms: u64,
     /// How many sign-ins in a row answered demands.

@@ -101,15 +101,14 @@ impl<P: Platform> Sessions<'_, P> {
         CookieContents { expires_at_ms, generation, id: id.clone() }.set(self.platform, self.settings)
     }
 
-    /// The sealed record, in at least this generation, of a session that the coordinator confirmed within the revocation
-    /// bound. Of concurrent requests that need its confirmation, the first asks. The others wait for that answer for a
+    /// The sealed record, in at least this generation, of a session that the coordinator confirmed within `bound`. Of concurrent requests that need its confirmation, the first asks. The others wait for that answer for a
     /// moment; it then counts for them as for any later request, from when it was asked for.
     pub(super) async fn confirmed(
         &self,
         handle: &SessionHandle,
         known_generation: u64,
+        bound: Duration,
     ) -> Result<Rc<SealedRecord>, Error> {
-        let bound = self.settings.revocation_bound;
         let in_memory = |now_ms| {
             let fresh = self.cache.fresh(handle, now_ms, bound);
             fresh.filter(|stored| stored.generation >= known_generation)

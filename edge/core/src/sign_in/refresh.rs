@@ -115,14 +115,15 @@ impl<P: Platform> Refresher<'_, P> {
         attempt.account().filter(|it| self.is_usable(attempt.provider_id, it, attempt.key(), attempt.must_renew))
     }
 
-    /// Loads the session once more: the account may just have been connected on another isolate.
+    /// Continues with a newer record of the session, if there is one: the account may just have been connected on another
+    /// isolate.
     async fn reload(&self, attempt: &mut Attempt<'_>) -> Result<(), Error> {
         if !attempt.is_from_memory {
             return Err(attempt.sign_in_needed());
         }
         attempt.is_from_memory = false;
-        self.memory.sessions.forget(&attempt.session.handle);
-        attempt.session = Cow::Owned(self.sessions().load_by_id(attempt.session.id.clone()).await?);
+        let newer = self.sessions().newer(&attempt.session).await?;
+        attempt.session = Cow::Owned(newer.ok_or_else(|| attempt.sign_in_needed())?);
         Ok(())
     }
 

@@ -5,8 +5,9 @@
 //! provider, and ends after ten minutes.
 //!
 //! The account remembers the demands that its last sign-ins answered. An upstream that repeats one soon afterwards gets no
-//! further sign-in, however it writes the demand: it would never be content. Neither does one that makes one new demand
-//! after another.
+//! further sign-in, however it writes the demand: it would never be content. A demand for a token from after the sign-in is a
+//! new one: the user's access may have been revoked once more. An upstream that makes one new demand after another gets no
+//! further sign-in, either.
 
 use causeway_protocol::signature::KeyRing;
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,8 @@ const LIFETIME_MS: u64 = 10 * 60 * 1000;
 /// be a short time old only may be asked again after that time, but not before [`MIN_QUIET_MS`].
 const QUIET_MS: u64 = 5 * 60 * 1000;
 const MIN_QUIET_MS: u64 = 30 * 1000;
+/// How far the clock of whoever wrote an `nbf` may be ahead of an isolate's, in milliseconds.
+const NBF_SKEW_MS: u64 = 30 * 1000;
 /// The most sign-ins in a row that answer demands.
 const MAX_IN_A_ROW: u8 = 3;
 
@@ -98,14 +101,17 @@ impl Demand {
     /// What the account remembers once its user has signed in.
     #[must_use]
     pub fn answered_at(&self, now_ms: u64) -> AnsweredStepUp {
-        AnsweredStepUp { digest: self.step_up.digest(&self.service), at_ms: now_ms, in_a_row: 1, former: Vec::new() }
+        let digest = self.step_up.digest(&self.service);
+        AnsweredStepUp { digest, made_at_ms: self.made_at_ms, at_ms: now_ms, in_a_row: 1, former: Vec::new() }
     }
 }
 
-/// Counts a sign-in that follows another one.
+/// Counts a sign-in that follows another one. The back button or a second tab may answer the very same demand again. That
+/// counts once: it tells nothing of the upstream.
 pub(super) fn follow(answered: &mut AnsweredStepUp, former: Option<&AnsweredStepUp>) {
     if let Some(former) = former.filter(|former| answered.at_ms.abs_diff(former.at_ms) < QUIET_MS) {
-        answered.in_a_row = former.in_a_row.saturating_add(1);
+        let is_same = answered.digest == former.digest && answered.made_at_ms == former.made_at_ms;
+        answered.in_a_row = former.in_a_row.saturating_add(u8::from(!is_same));
         let digests = former.former.iter().chain([&former.digest]).filter(|digest| **digest != answered.digest);
         answered.former = digests.take(usize::from(MAX_IN_A_ROW)).cloned().collect();
     }
@@ -119,7 +125,17 @@ fn is_in_vain(answered: &AnsweredStepUp, service: &str, step_up: &StepUp, now_ms
         None => QUIET_MS,
     };
     let is_repeated = elapsed_ms < quiet_ms && answered.has(&step_up.digest(service));
-    is_repeated || elapsed_ms < QUIET_MS && answered.in_a_row >= MAX_IN_A_ROW
+    is_repeated && !is_for_later_token(answered, step_up, now_ms)
+        || elapsed_ms < QUIET_MS && answered.in_a_row >= MAX_IN_A_ROW
+}
+
+/// Whether only a token from after the sign-in meets a demand, and a sign-in could bring one now.
+fn is_for_later_token(answered: &AnsweredStepUp, step_up: &StepUp, now_ms: u64) -> bool {
+    step_up.not_before_seconds().is_some_and(|seconds| {
+        let not_before_ms = seconds.saturating_mul(1000);
+        not_before_ms > answered.at_ms.saturating_add(NBF_SKEW_MS)
+            && not_before_ms <= now_ms.saturating_add(NBF_SKEW_MS)
+    })
 }
 
 /// Binds a demand to its provider.

@@ -50,6 +50,21 @@ fn cancelled_sign_in_leads_back_to_the_page() {
 }
 
 #[test]
+fn providers_own_words_for_a_cancel_lead_back_to_the_page() {
+    let browser = Browser::new(github);
+    for (error, is_cancel) in
+        [("user_cancelled_login", true), ("user_cancelled_authorize", true), ("user_cancelled", false)]
+    {
+        let state = browser.start();
+        let response = browser.get(&format!("/auth/github/callback?error={error}&state={state}"));
+        match is_cancel {
+            true => assert_eq!(location(&response), "https://host.edge.example/page#causeway_error=cancelled"),
+            false => assert_eq!(response.status, StatusCode::BAD_REQUEST),
+        }
+    }
+}
+
+#[test]
 fn cancelled_sign_in_is_used_up() {
     let browser = Browser::new(github);
     let state = browser.start();

@@ -62,6 +62,37 @@ fn coordinator_is_asked_once_per_session_and_bound() {
 }
 
 #[test]
+fn call_without_a_usable_account_keeps_the_sessions_confirmation() {
+    let browser = Browser::new(github);
+    browser.sign_in();
+    let call = || super::code(&browser.script(Method::GET, "/bff/graph/v1.0/me", ""));
+    let asked = || browser.platform.command_count.replace(0);
+    let pass = |ms| browser.platform.now_ms.set(browser.platform.now_ms.get() + ms);
+    asked();
+    for expected in [0, 1, 1] {
+        for _ in 0..20 {
+            assert_eq!(call(), "provider-sign-in-needed");
+        }
+        assert_eq!(asked(), expected, "at most once a second");
+        pass(1_000);
+    }
+    // At once as well.
+    browser.platform.coordinator_ms.set(40);
+    let calls = (0..20).map(|_| -> LocalBoxFuture<'_, StatusCode> {
+        let headers = [("x-csrf", "1"), ("origin", "https://edge.example")];
+        let request = browser.request(Method::GET, "/bff/graph/v1.0/me", &headers, "");
+        Box::pin(async { browser.edge.handle(&browser.platform, request).await.status })
+    });
+    assert_eq!(run_all(&browser.platform, calls.collect()), [StatusCode::UNAUTHORIZED; 20]);
+    assert_eq!(asked(), 1);
+    // During an outage such a call fails, but takes nothing from the other requests of its session.
+    pass(1_000);
+    browser.platform.coordinator_down.set(true);
+    assert_eq!(call(), "unavailable");
+    assert_eq!(browser.sessions_at_once(3), [true; 3]);
+}
+
+#[test]
 fn slow_coordinator_is_asked_once_a_second_however_many_wait() {
     let mut browser = Browser::new(github);
     browser.sign_in();

@@ -167,6 +167,8 @@ fn linked_account_is_visible_at_every_isolate_at_once() {
     let before = both.browser.cookies.borrow().clone();
     both.walk("/auth/entra/login?connect=1");
     let after = both.browser.cookies.replace(before);
+    // Signing in at the provider takes its time.
+    both.browser.platform.now_ms.set(both.browser.platform.now_ms.get() + 1_000);
     both.browser.goes_to(Some(second));
     let seen = both.browser.script(Method::GET, "/bff/graph/v1.0/me", "");
     assert_eq!(seen.status, StatusCode::OK, "a request that was under way with the cookie from before");

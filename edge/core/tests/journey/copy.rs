@@ -77,6 +77,28 @@ fn sign_in_refresh_and_sign_out_do_not_wait_for_the_key_value_store() {
 }
 
 #[test]
+fn damaged_copy_is_replaced_by_the_coordinators_record() {
+    let mut browser = Browser::new(github);
+    browser.sign_in();
+    let intact = copies(&browser);
+    for (key, copy) in browser.platform.kv.borrow_mut().iter_mut() {
+        if key.starts_with("session:") {
+            *copy.last_mut().unwrap() ^= 1;
+        }
+    }
+    assert_ne!(copies(&browser), intact);
+    for (expected, why) in [(2, "status and record"), (1, "the copy is good again")] {
+        browser.goes_to(None);
+        browser.platform.command_count.set(0);
+        for _ in 0..10 {
+            assert_eq!(browser.script(Method::GET, "/bff/github/user", "").status, StatusCode::OK);
+        }
+        assert_eq!(browser.platform.command_count.get(), expected, "{why}");
+        assert_eq!(copies(&browser), intact);
+    }
+}
+
+#[test]
 fn isolate_that_ends_before_the_copy_is_written_costs_nothing_but_the_copy() {
     let mut browser = Browser::new(github);
     let state = browser.start();

@@ -227,6 +227,10 @@ fn s63_s72_record_moved_to_another_session_does_not_open() {
     let mut first_record = None;
     first.platform.change_sessions(|state| first_record = state.record.clone());
     second.platform.change_sessions(|state| state.record = first_record.clone());
+    // The copy was good again.
+    for value in second.platform.kv.borrow_mut().values_mut() {
+        *value = stolen.clone();
+    }
     second.goes_to(None);
     assert_eq!(second.get("/stream").status, StatusCode::UNAUTHORIZED);
 }

@@ -82,7 +82,9 @@ impl Stage {
     }
 
     fn pass(&self, seconds: u64) {
-        self.browser.platform.now_ms.set(self.browser.platform.now_ms.get() + seconds * 1000);
+        let now_ms = self.browser.platform.now_ms.get() + seconds * 1000;
+        self.browser.platform.now_ms.set(now_ms);
+        self.corp.claims.borrow_mut()["iat"] = json!(now_ms / 1000);
     }
 }
 
@@ -181,6 +183,64 @@ fn upstream_that_makes_one_demand_after_another_is_refused_at_last() {
         stage.pass(20);
     }
     stage.pass(300);
+    stage.demanded();
+}
+
+#[test]
+fn access_that_was_revoked_again_after_the_sign_in_is_a_new_demand() {
+    let stage = Stage::signed_in("");
+    let revoked_at = |ms: u64| {
+        let json = format!(r#"{{"access_token":{{"nbf":{{"essential":true,"value":"{}"}}}}}}"#, ms / 1000);
+        stage.challenge.replace(Some(claims(&json)));
+    };
+    let now_ms = || stage.browser.platform.now_ms.get();
+    revoked_at(now_ms());
+    for _ in 0..2 {
+        assert_eq!(stage.step_up().status, StatusCode::SEE_OTHER);
+        let signed_in_ms = now_ms();
+        stage.pass(60);
+        assert_eq!(code(&stage.call()), "step-up-in-vain", "the demand that was answered");
+        // Within the skew of clocks, and later than any sign-in could meet.
+        for ms in [signed_in_ms + 29_000, now_ms() + 40_000] {
+            revoked_at(ms);
+            assert_eq!(code(&stage.call()), "step-up-in-vain");
+        }
+        revoked_at(now_ms());
+    }
+    assert_eq!(stage.step_up().status, StatusCode::SEE_OTHER);
+    stage.pass(60);
+    revoked_at(now_ms());
+    assert_eq!(code(&stage.call()), "step-up-in-vain", "three in a row");
+    stage.pass(300);
+    stage.demanded();
+}
+
+#[test]
+fn max_age_that_lapses_is_met_again_three_times_in_a_row() {
+    let stage = Stage::signed_in(STEP_UP);
+    for _ in 0..3 {
+        assert_eq!(stage.step_up().status, StatusCode::SEE_OTHER);
+        stage.challenge.take();
+        assert_eq!(stage.call().status, StatusCode::OK, "the demand is met");
+        stage.challenge.replace(Some(STEP_UP.to_owned()));
+        stage.pass(60);
+    }
+    assert_eq!(code(&stage.call()), "step-up-in-vain");
+    stage.pass(240);
+    assert_eq!(stage.step_up().status, StatusCode::SEE_OTHER);
+}
+
+#[test]
+fn challenge_that_is_answered_twice_counts_once() {
+    let stage = Stage::signed_in(&claims(CLAIMS));
+    let login = stage.demanded();
+    for _ in 0..4 {
+        let response = stage.browser.get(&stage.browser.begin_at(&stage.corp, &login));
+        assert_eq!(response.status, StatusCode::SEE_OTHER);
+        stage.pass(10);
+    }
+    assert_eq!(code(&stage.call()), "step-up-in-vain", "the demand that was answered");
+    stage.challenge.replace(Some(claims(&CLAIMS.replace("c1", "c2"))));
     stage.demanded();
 }
 

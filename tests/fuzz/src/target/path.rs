@@ -94,7 +94,7 @@ fn readings(path: &str) -> Vec<String> {
     }
     let mut all = Vec::new();
     for text in texts {
-        let is_wildcard = |c: char| matches!(c, '"' | '<' | '>');
+        let is_wildcard = |c: char| matches!(c, '"' | '<' | '>' | '*');
         let by_wildcards = [".", ""].map(|matched| text.replace(is_wildcard, matched));
         for text in by_wildcards.into_iter().chain([text]).flat_map(|text| [text.replace('+', " "), text]) {
             for cut in [None, Some('?'), Some('#'), Some(';'), Some('\0')] {

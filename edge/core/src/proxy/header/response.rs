@@ -2,7 +2,10 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use super::{super::reference::Answered, copy_listed, has_content_coding};
+use super::{
+    super::reference::{Answered, LinkRoom},
+    copy_listed, has_content_coding,
+};
 use crate::http::web::{CROSS_ORIGIN_RESOURCE_POLICY, single};
 
 const ALLOWED: [HeaderName; 8] = [
@@ -36,7 +39,8 @@ pub(in super::super) fn response_headers(status: StatusCode, from: &HeaderMap, a
             to.insert(name, address);
         }
     }
-    for links in from.get_all(header::LINK).iter().filter_map(|links| answered.links(links)) {
+    let mut room = LinkRoom::default();
+    for links in from.get_all(header::LINK).iter().filter_map(|links| answered.links(links, &mut room)) {
         to.append(header::LINK, links);
     }
     to
@@ -127,6 +131,23 @@ mod tests {
         let mut two = headers(&[("location", "/v3/repos/b")]);
         two.append("location", HeaderValue::from_static("/v3/repos/c"));
         assert_eq!(passed(201, &two).len(), 0);
+    }
+
+    #[test]
+    fn s105_links_have_a_maximum_number_and_length() {
+        let service = Service::example();
+        for (query_bytes, expected) in [(10, 100), (4000, 8)] {
+            let url = Url::parse(&format!("https://api.example/v3/repos/a?{}", "q".repeat(query_bytes))).unwrap();
+            let answered = Answered { service: &service, method: &Method::GET, url: &url, is_by_link: false };
+            let mut from = HeaderMap::new();
+            for _ in 0..10 {
+                from.append(header::LINK, "<>;rel=next,".repeat(100).parse().unwrap());
+            }
+            let to = response_headers(StatusCode::OK, &from, &answered);
+            let passed: Vec<&str> = to.get_all(header::LINK).iter().map(|links| links.to_str().unwrap()).collect();
+            assert_eq!(passed.join(", ").matches("rel=next").count(), expected);
+            assert!(passed.iter().map(|links| links.len()).sum::<usize>() < 33 * 1024);
+        }
     }
 
     #[test]

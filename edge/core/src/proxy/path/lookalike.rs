@@ -125,10 +125,35 @@ pub(super) fn reads_as_ascii(c: char) -> bool {
     !c.is_ascii() && (is_replaced(c) || has(&NORMALISED, c))
 }
 
-/// Whether a character is `"`, `<` or `>`, or has one of them as its compatibility form. In a search for files Windows may
-/// match them with a dot, or with nothing; programs that look a file up by such a search do, too.
+/// Characters beyond ASCII that are replaced by one of `" < > *`: by their compatibility form (NFKC), by the best fit of a
+/// Windows code page, or by a transliteration.
+const WILDCARDS: Table<20> = [
+    '\u{ab}'..='\u{ab}',
+    '\u{bb}'..='\u{bb}',
+    '\u{2ba}'..='\u{2ba}',
+    '\u{30e}'..='\u{30e}',
+    '\u{66d}'..='\u{66d}',
+    '\u{201c}'..='\u{201f}',
+    '\u{2033}'..='\u{2033}',
+    '\u{2036}'..='\u{2036}',
+    '\u{2039}'..='\u{203a}',
+    '\u{204e}'..='\u{204e}',
+    '\u{2217}'..='\u{2217}',
+    '\u{2329}'..='\u{232a}',
+    '\u{275d}'..='\u{275e}',
+    '\u{3008}'..='\u{300b}',
+    '\u{301d}'..='\u{301f}',
+    '\u{fe61}'..='\u{fe61}',
+    '\u{fe64}'..='\u{fe65}',
+    '\u{ff02}'..='\u{ff02}',
+    '\u{ff0a}'..='\u{ff0a}',
+    '\u{ff1c}'..='\u{ff1e}',
+];
+
+/// Whether some program takes a character for a wildcard. In a search for files Windows may match `"`, `<`, `>` and `*` with
+/// a dot, or with nothing; programs that look a file up by such a search do, too. `?` is not among them: it ends a path.
 pub(super) fn is_wildcard(c: char) -> bool {
-    matches!(c, '"' | '<' | '>' | '\u{fe64}' | '\u{fe65}' | '\u{ff02}' | '\u{ff1c}' | '\u{ff1e}')
+    matches!(c, '"' | '<' | '>' | '*') || !c.is_ascii() && has(&WILDCARDS, c)
 }
 
 /// Whether some program ignores a character.

@@ -190,6 +190,13 @@ const REFUSED: &[&str] = &[
     "/a/%22%23b",
     "/a/%EF%BC%82%EF%BC%9C",
     "/a/%EF%B9%A4..",
+    "/a/*",
+    "/a/**/b",
+    "/a/%2A",
+    "/a/.*/b",
+    "/a/*.*",
+    "/a/*%3fb",
+    "/a/%CA%BA%CA%BA/b",
 ];
 
 #[test]
@@ -222,6 +229,8 @@ fn plain_paths_are_kept_byte_for_byte() {
         "/a/%25xyz",
         "/a/%25ultra",
         "/a/b&c=d",
+        "/a/*.txt",
+        "/a/x*",
         "/a/%22x%22/%3Cy%3E",
         "/a/1%20%3C%202%3E",
         "/a/x%7Ey%2Dz%5f",
@@ -264,6 +273,7 @@ fn file_names_of_any_script_are_kept() {
         "தமிழ்",
         "שלום\u{200f}",
         "«x»",
+        "2 ∗ 3",
         "© 2024 ™",
     ] {
         let path = path_of(name);
@@ -289,11 +299,22 @@ fn s90_exactly_the_characters_that_normalise_to_refused_ones_are_refused() {
 }
 
 #[test]
-fn s90_exactly_the_characters_that_normalise_to_wildcards_are_wildcards() {
+fn s90_characters_that_normalise_to_wildcards_are_wildcards() {
     use super::lookalike::is_wildcard;
     use unicode_normalization::UnicodeNormalization as _;
-    for c in ('\0'..=char::MAX).filter(|c| !reads_as_ascii(*c)) {
-        assert_eq!(is_wildcard(c), c.nfkc().all(|c| "\"<>".contains(c)), "U+{:04X}", u32::from(c));
+    for c in ('\0'..=char::MAX).filter(|c| c.nfkc().all(|c| "\"<>*".contains(c))) {
+        assert!(is_wildcard(c), "U+{:04X}", u32::from(c));
+    }
+    assert!(!('\0'..='\u{7f}').any(|c| is_wildcard(c) != "\"<>*".contains(c)));
+}
+
+#[test]
+fn s90_a_name_of_nothing_but_what_becomes_a_wildcard_is_refused() {
+    for c in "\u{2ba}\u{30e}″‶‹›«»“”„‟∗⁎٭〈〉〈〉《》〝〞〟❝❞＊﹡".chars() {
+        for name in [format!("{c}{c}"), format!("..{c}"), format!("{c} ")] {
+            assert!(AllowedPath::parse(&path_of(&name)).is_none(), "{c} U+{:04X}", u32::from(c));
+        }
+        assert!(AllowedPath::parse(&path_of(&format!("a{c}"))).is_some(), "{c} U+{:04X}", u32::from(c));
     }
 }
 

@@ -109,7 +109,7 @@ fn s164_a_link_is_redirected_only_to_what_a_link_may_get() {
 #[test]
 fn s99_s163_only_links_below_the_service_that_a_browser_does_not_fetch_pass() {
     let links = |text: &'static str| {
-        answered(&Method::GET, |answered| answered.links(&HeaderValue::from_static(text)))
+        answered(&Method::GET, |answered| answered.links(&HeaderValue::from_static(text), &mut LinkRoom::default()))
             .map(|links| links.to_str().unwrap().to_owned())
     };
     for (text, expected) in [
