@@ -35,7 +35,7 @@ for (const id of ['corp', 'keyed', 'bound', 'cautious', 'offline', 'moving']) {
       name: `ada-${id} of Conformance`,
       email: `ada-${id}@conformance.example`,
     });
-    assert.deepEqual(connections, [{ provider: id }]);
+    assert.deepEqual(connections, [{ own: true, provider: id }]);
     assert.deepEqual(
       provider.eventsOf('grant.success', id).map(({ grantType }) => grantType),
       ['authorization_code'],

@@ -167,7 +167,7 @@ test("with offline access, calls outlive the user's session at the provider; wit
   await provider.expireSessions('tony');
   assertProblem(await callApi(online, 'moving'), 401);
   assert.equal((await callApi(offline, 'offline')).status, 200);
-  assert.deepEqual((await offline.session()).connections, [{ provider: 'offline' }]);
+  assert.deepEqual((await offline.session()).connections, [{ own: true, provider: 'offline' }]);
 });
 
 /** @param {string} token */

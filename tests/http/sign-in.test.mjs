@@ -37,7 +37,7 @@ test('a visitor signs in with GitHub and has a name', async () => {
   assert.equal(session.authenticated, true);
   assert.equal(session.user.name, 'Ada Lovelace');
   assert.match(session.user.id, /^github:\d+$/);
-  assert.deepEqual(session.connections, [{ provider: 'github' }]);
+  assert.deepEqual(session.connections, [{ own: true, provider: 'github' }]);
   assert.ok(session.expires_in > 0);
 });
 
