@@ -40,7 +40,7 @@ export default {
 `;
 
 if (target === 'workers') {
-  test('S165: on Workers a changed key, secret, list or limit holds with the next request of the isolate', async () => {
+  test('S165: on Workers, a changed key, secret, list or limit holds with the next request of an isolate', async () => {
     const { edge: port } = await freePorts();
     const origin = `http://localhost:${port}`;
     const edge = edgePart({
