@@ -120,16 +120,13 @@ function hasRoom(messages, events) {
 export function isBehind(messages) {
   const isPlaced = (/** @type {Message} */ { cursor, role }) => Boolean(cursor) && role !== 'gap';
   const last = messages.findLastIndex(isPlaced);
-  const before = messages.slice(0, Math.max(0, last)).findLast(isPlaced);
+  const before = messages.findLast((message, i) => i < last && isPlaced(message));
   // Clocks do not count: the stream comes in its order.
   return compare({ cursor: before?.cursor }, { cursor: messages[last]?.cursor }) > 0;
 }
 
-/**
- * Of each conversation, whether the pages so far left nothing out.
- * @type {WeakMap<object, { isWhole: boolean }>}
- */
-const known = new WeakMap();
+/** Of each conversation, whether the pages so far left nothing out. @type {WeakMap<object, boolean>} */
+const whole = new WeakMap();
 
 /**
  * Pages come one before the other, so each deletion is seen before what it deletes.
@@ -142,12 +139,11 @@ const known = new WeakMap();
  */
 export function insertOlder(page, asked, record, all, deleted) {
   const { length } = all();
-  const own = (asked ? known.get(all) : undefined) ?? { isWhole: true };
-  known.set(all, own);
-  own.isWhole &&= page.complete;
+  const isWhole = page.complete && (!asked || (whole.get(all) ?? true));
+  whole.set(all, isWhole);
   add(page, record, all, deleted);
   // Pages that begin before the gap, and were asked for after it, reach over it.
-  if (own.isWhole) closeGaps(page, all, ({ cursor }) => !asked || compare({ cursor: asked }, { cursor }) > 0);
+  if (isWhole) closeGaps(page, all, ({ cursor }) => !asked || compare({ cursor: asked }, { cursor }) > 0);
   return all().length > length;
 }
 

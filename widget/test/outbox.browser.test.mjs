@@ -34,6 +34,16 @@ describe('messages that wait', () => {
       assert.ok(Date.now() < deadline, `kept: ${await kept()}`);
   }
 
+  /** What is sent while offline waits in the page alone: the user is told, and it is sent once the network is back. */
+  async function assertToldAndSent() {
+    await widget.context.setOffline(true);
+    await widget.waitForStatus('You are offline');
+    await widget.send('hello');
+    await widget.waitForNote('Keep this page open until it is sent.');
+    await widget.context.setOffline(false);
+    await widget.waitForMessage({ role: 'user', state: 'done', text: 'hello' });
+  }
+
   test('outlive a reload, in order and with their keys', async () => {
     await widget.openSignedIn();
     edge.postFailures = [BUSY];
@@ -235,23 +245,13 @@ describe('messages that wait', () => {
         throw new DOMException('full', 'QuotaExceededError');
       };
     });
-    await widget.context.setOffline(true);
-    await widget.waitForStatus('You are offline');
-    await widget.send('hello');
-    await widget.waitForNote('Keep this page open until it is sent.');
-    await widget.context.setOffline(false);
-    await widget.waitForMessage({ role: 'user', state: 'done', text: 'hello' });
+    await assertToldAndSent();
   });
 
   test('are lost with the page if the browser keeps nothing, which the user is told', async () => {
     await widget.page.addInitScript(() => Object.defineProperty(globalThis, 'indexedDB', { value: undefined }));
     await widget.openSignedIn();
-    await widget.context.setOffline(true);
-    await widget.waitForStatus('You are offline');
-    await widget.send('hello');
-    await widget.waitForNote('Keep this page open until it is sent.');
-    await widget.context.setOffline(false);
-    await widget.waitForMessage({ role: 'user', state: 'done', text: 'hello' });
+    await assertToldAndSent();
   });
 
   test('are sent, and told, where the browser grants no locks', async () => {
@@ -259,12 +259,7 @@ describe('messages that wait', () => {
       LockManager.prototype.request = () => Promise.reject(new DOMException('denied', 'SecurityError'));
     });
     await widget.openSignedIn();
-    await widget.context.setOffline(true);
-    await widget.waitForStatus('You are offline');
-    await widget.send('hello');
-    await widget.waitForNote('Keep this page open until it is sent.');
-    await widget.context.setOffline(false);
-    await widget.waitForMessage({ role: 'user', state: 'done', text: 'hello' });
+    await assertToldAndSent();
   });
 
   test('keep the lock of their page as long as somebody is signed in, and no longer', async () => {

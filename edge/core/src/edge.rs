@@ -36,7 +36,7 @@ use crate::{
         random::Random, readiness::Readiness, reason::Reason, telemetry::Event, traced::Traced,
         unavailable::Unavailable,
     },
-    session::{cache::SessionCache, store::Sessions},
+    session::cache::SessionCache,
     sign_in::refresh::Refresher,
     stream::{bridge::Bridge, hole::Holes},
 };
@@ -98,11 +98,11 @@ impl Edge {
         let platform = &Traced { platform, request_id: &request_id, trace: &trace, route, copies: &copies };
         let refresh = async {
             if let (Some(principal), Ok((config, memory))) = (refresh, &self.deployment) {
-                let sessions = Sessions { platform, settings: &config.sessions, cache: &memory.sessions };
-                let Ok(session) = sessions.session_of(principal).await else { return };
+                let refresher = Refresher { platform, config, memory };
+                let Ok(session) = refresher.sessions().session_of(principal).await else { return };
                 let provider = session.record.provider.clone();
                 // If the provider has ended the account's grant, this ends the session.
-                drop(Refresher { platform, config, memory }.account(&session, &provider, None, false).await);
+                drop(refresher.account(&session, &provider, None, false).await);
             }
         };
         let hole = async {

@@ -95,10 +95,11 @@ export function createWindow({ scroller, list, isAtEnd, scrollToEnd, refresh, it
     if (isHome) return [0, Math.min(length, FEWEST_SHOWN)];
     if (!first || !last) return [newest, length];
     // One that is gone has been followed by what is in its place now.
-    const from = next.includes(first) ? next.indexOf(first) : Math.min(start, newest);
+    const place = next.indexOf(first);
+    const from = place < 0 ? Math.min(start, newest) : place;
     if (isAtEnd()) return [isSelecting() ? Math.min(from, newest) : newest, length];
     const hasNewest = end >= messages.length;
-    const to = next.includes(last) ? next.indexOf(last) + 1 : end - start + from;
+    const to = next.indexOf(last) + 1 || end - start + from;
     return [from, Math.max(Math.min(hasNewest ? length : to, length), Math.min(length, from + FEWEST_SHOWN))];
   }
 

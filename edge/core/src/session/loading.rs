@@ -88,7 +88,9 @@ impl<P: Platform> Sessions<'_, P> {
     /// As [`Sessions::load`].
     pub async fn read_by_id(&self, id: SessionId) -> Result<Session, Error> {
         let handle = id.handle();
-        let session = self.read_and_open(&id, &handle).await?;
+        let stored = self.read(&handle).await?;
+        let broken = Error::Unauthenticated { reason: Reason::SessionRecordNotOpened };
+        let session = self.open(&id, &handle, &stored).ok_or(broken)?;
         self.check_usable(&session.record.summary(), self.platform.now_ms())?;
         Ok(session)
     }
@@ -157,11 +159,6 @@ impl<P: Platform> Sessions<'_, P> {
             return Err(Error::Unauthenticated { reason: Reason::ProviderNotConfigured });
         }
         Ok(())
-    }
-
-    async fn read_and_open(&self, id: &SessionId, handle: &SessionHandle) -> Result<Session, Error> {
-        let stored = self.read(handle).await?;
-        self.open(id, handle, &stored).ok_or(Error::Unauthenticated { reason: Reason::SessionRecordNotOpened })
     }
 }
 

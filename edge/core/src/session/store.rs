@@ -101,8 +101,9 @@ impl<P: Platform> Sessions<'_, P> {
         CookieContents { expires_at_ms, generation, id: id.clone() }.set(self.platform, self.settings)
     }
 
-    /// The sealed record, in at least this generation, of a session that the coordinator confirmed within `bound`. Of concurrent requests that need its confirmation, the first asks. The others wait for that answer for a
-    /// moment; it then counts for them as for any later request, from when it was asked for.
+    /// The sealed record, in at least this generation, of a session that the coordinator confirmed within `bound`. Of
+    /// concurrent requests that need its confirmation, the first asks. The others wait for that answer for a moment; it then
+    /// counts for them as for any later request, from when it was asked for.
     pub(super) async fn confirmed(
         &self,
         handle: &SessionHandle,

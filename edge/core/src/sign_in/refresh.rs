@@ -290,7 +290,8 @@ impl<P: Platform> Refresher<'_, P> {
         })
     }
 
-    fn sessions(&self) -> Sessions<'_, P> {
+    /// The sessions whose tokens it renews.
+    pub fn sessions(&self) -> Sessions<'_, P> {
         Sessions { platform: self.platform, settings: &self.config.sessions, cache: &self.memory.sessions }
     }
 }
