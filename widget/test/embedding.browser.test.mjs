@@ -54,6 +54,22 @@ describe('embedding', () => {
     await widget.waitForStatus('Online');
   });
 
+  test('keeps its height in a page that gives it none, and scrolls what is longer', async () => {
+    edge.user = ADA;
+    await widget.open(`${widget.hostOrigin}/ways/element.html`);
+    await widget.waitForStatus('Online');
+    const box = () => widget.page.locator('chat-widget').boundingBox();
+    const before = await box();
+    assert.equal(before?.height, 480);
+    for (let i = 0; i < 40; i += 1) edge.publish('message', { text: `No. ${i}` });
+    await widget.waitForMessage({ text: 'No. 39' });
+    assert.deepEqual(await box(), before, 'what comes in moves no part of the page');
+    const log = widget.page.locator('chat-widget .log');
+    assert.ok(
+      await log.evaluate(({ scrollHeight, clientHeight, scrollTop }) => scrollTop > scrollHeight - 2 * clientHeight),
+    );
+  });
+
   test('the page receives status and messages, and replaces texts', async () => {
     await widget.openSignedIn();
     await widget.page.evaluate(() => {
