@@ -1,5 +1,5 @@
 //! Answers one request many times, so that a profiler can count what `answer_all` costs:
-//! `valgrind --tool=callgrind target/release/examples/request session 1000`
+//! `valgrind --tool=callgrind target/release/examples/request session 1000`, or `healthz` or `say`.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,7 +15,7 @@ use causeway_core::{
     http::web::{Request, Response},
     testing::{body::InMemoryBody, platform::InMemoryPlatform, run::run, settings::settings},
 };
-use http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 /// What Chromium sends with a script's request from the edge's own page.
 const HEADERS: [(&str, &str); 14] = [
@@ -38,20 +38,25 @@ const HEADERS: [(&str, &str); 14] = [
     ("x-csrf", "1"),
 ];
 
+/// Where events are posted to.
+const EVENTS: &str = "/events/chat";
+
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let path = match arguments.next().as_deref() {
         Some("session") => "/auth/session",
         Some("healthz") => "/healthz",
-        _ => panic!("request session|healthz COUNT"),
+        Some("say") => EVENTS,
+        _ => panic!("request session|healthz|say COUNT"),
     };
     let count: usize = arguments.next().unwrap().parse().unwrap();
     let platform = InMemoryPlatform::new(|sent| {
-        let body = match sent.url.as_str() {
-            "https://github.com/login/oauth/access_token" => r#"{"access_token":"gho_x","token_type":"bearer"}"#,
-            _ => r#"{"id":7,"login":"ada","name":"Ada","email":null}"#,
+        let (status, body) = match sent.url.as_str() {
+            "https://github.com/login/oauth/access_token" => (200, r#"{"access_token":"gho_x","token_type":"bearer"}"#),
+            url if url.ends_with("/v1/events") => (202, "{}"),
+            _ => (200, r#"{"id":7,"login":"ada","name":"Ada","email":null}"#),
         };
-        Some((200, vec![("content-type", "application/json".to_owned())], body.to_owned()))
+        Some((status, vec![("content-type", "application/json".to_owned())], body.to_owned()))
     });
     let table = settings();
     let edge = Edge::new(&|key: &str| table.get(key).cloned(), Coordination::Objects);
@@ -69,7 +74,7 @@ fn answer_all(edge: &Edge, platform: &InMemoryPlatform, requests: Vec<Request<In
 }
 
 fn is_good(response: &Response<InMemoryBody>) -> bool {
-    response.status == StatusCode::OK
+    matches!(response.status, StatusCode::OK | StatusCode::ACCEPTED)
 }
 
 fn request(target: &str, cookies: &str) -> Request<InMemoryBody> {
@@ -78,8 +83,13 @@ fn request(target: &str, cookies: &str) -> Request<InMemoryBody> {
         HEADERS.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect();
     headers.insert(header::COOKIE, cookies.parse().unwrap());
     let query = (!query.is_empty()).then(|| query.to_owned());
-    let body = Vec::new().into();
-    Request { method: Method::GET, path: path.to_owned(), query, headers, client_address: None, body }
+    let (method, body) = if path == EVENTS {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        (Method::POST, br#"{"type":"chat.message","data":{"text":"Where is shipment LF-20797?"}}"#.to_vec())
+    } else {
+        (Method::GET, Vec::new())
+    };
+    Request { method, path: path.to_owned(), query, headers, client_address: None, body: body.into() }
 }
 
 /// Signs in and returns the browser's cookies.

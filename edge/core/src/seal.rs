@@ -10,7 +10,7 @@
 use std::marker::PhantomData;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
-use causeway_protocol::signature::KeyRing;
+use causeway_protocol::signature::{DerivationKey, KeyRing};
 use chacha20poly1305::{
     Key, KeyInit as _, XChaCha20Poly1305, XNonce,
     aead::{Aead as _, Payload},
@@ -240,14 +240,25 @@ impl<T: Contents> Sealed<T> {
     }
 }
 
-fn cipher(derivation_key: &[u8; 32], binding: Binding<'_>) -> XChaCha20Poly1305 {
+fn cipher(derivation_key: &DerivationKey, binding: Binding<'_>) -> XChaCha20Poly1305 {
+    let tag = binding.purpose.tag();
+    let key = if binding.secret.is_empty() {
+        derivation_key.expanded(tag, |derivation_key| expand(derivation_key, tag, b""))
+    } else {
+        expand(derivation_key.expose_secret(), tag, binding.secret)
+    };
+    XChaCha20Poly1305::new(Key::from_slice(key.as_ref()))
+}
+
+/// HKDF-Expand (RFC 5869, §2.3).
+fn expand(derivation_key: &[u8; 32], tag: u8, secret: &[u8]) -> Zeroizing<[u8; 32]> {
     let mut key = Zeroizing::new([0; 32]);
-    let info = length_prefixed(&[b"causeway-seal-key", &[binding.purpose.tag()], binding.secret]);
+    let info = length_prefixed(&[b"causeway-seal-key", &[tag], secret]);
     // A derivation key is as long as HKDF needs it, and 32 bytes are within its bound, so this cannot fail. If it did, every
     // test here would notice the zero key.
     let expanded = Hkdf::<Sha256>::from_prk(derivation_key).map(|hkdf| hkdf.expand(&info, key.as_mut()));
     debug_assert!(matches!(expanded, Ok(Ok(()))), "32 bytes are within HKDF's bound");
-    XChaCha20Poly1305::new(Key::from_slice(key.as_ref()))
+    key
 }
 
 fn additional_data(id: &str, binding: Binding<'_>) -> Vec<u8> {

@@ -7,6 +7,8 @@
 //! A captured request can be repeated within [`MAX_AGE_SECONDS`]. Every signed operation is idempotent (events by
 //! `ce_id`, deliveries by offset), so a repeat changes nothing.
 
+use std::sync::OnceLock;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use hmac::{Hmac, Mac};
 use secrecy::{ExposeSecret as _, SecretBox};
@@ -24,6 +26,9 @@ pub const KEY_BYTES: usize = 32;
 
 /// The salt of derivation keys.
 const DERIVATION_SALT: &[u8] = b"causeway-seal-v1";
+
+/// How many purposes a ring keeps the keys of.
+const MAX_PURPOSES: usize = 16;
 
 /// The longest header that is read.
 const MAX_HEADER_BYTES: usize = 256;
@@ -57,7 +62,39 @@ struct Key {
     id: String,
     secret: SecretBox<[u8; KEY_BYTES]>,
     /// See [`KeyRing::find_derivation_key`].
-    derivation_key: SecretBox<[u8; KEY_BYTES]>,
+    derivation_key: DerivationKey,
+}
+
+/// A key that other keys are expanded from (HKDF-Expand, RFC 5869 §2.3): what HKDF-Extract makes of a ring's secret. It
+/// keeps those that depend on nothing but what they are for.
+#[derive(Debug)]
+pub struct DerivationKey {
+    key: SecretBox<[u8; KEY_BYTES]>,
+    expanded: [OnceLock<SecretBox<[u8; KEY_BYTES]>>; MAX_PURPOSES],
+}
+
+impl DerivationKey {
+    /// The key itself.
+    #[must_use]
+    pub fn expose_secret(&self) -> &[u8; KEY_BYTES] {
+        self.key.expose_secret()
+    }
+
+    /// The key for a purpose, which `expand` makes at the first call. It must make the same each time. Purposes are
+    /// numbers below 16; keys for others are made each time.
+    pub fn expanded(
+        &self,
+        purpose: u8,
+        expand: impl FnOnce(&[u8; KEY_BYTES]) -> Zeroizing<[u8; KEY_BYTES]>,
+    ) -> Zeroizing<[u8; KEY_BYTES]> {
+        match self.expanded.get(usize::from(purpose)) {
+            Some(kept) => {
+                let kept = kept.get_or_init(|| SecretBox::new(Box::new(*expand(self.expose_secret()))));
+                Zeroizing::new(*kept.expose_secret())
+            }
+            None => expand(self.expose_secret()),
+        }
+    }
 }
 
 /// Why a key ring's text is rejected. It never contains any of the text.
@@ -179,15 +216,14 @@ impl KeyRing {
 
     /// The derivation key of the key that seals, with that key's id.
     #[must_use]
-    pub fn active_derivation_key(&self) -> Option<(&str, &[u8; KEY_BYTES])> {
-        self.keys.first().map(|key| (key.id.as_str(), key.derivation_key.expose_secret()))
+    pub fn active_derivation_key(&self) -> Option<(&str, &DerivationKey)> {
+        self.keys.first().map(|key| (key.id.as_str(), &key.derivation_key))
     }
 
-    /// The key that other keys are derived from: what HKDF-Extract makes of the secret with the id `id`. It is computed
-    /// once, because it depends on nothing else.
+    /// The key that other keys are derived from, of the secret with the id `id`.
     #[must_use]
-    pub fn find_derivation_key(&self, id: &str) -> Option<&[u8; KEY_BYTES]> {
-        self.keys.iter().find(|key| key.id == id).map(|key| key.derivation_key.expose_secret())
+    pub fn find_derivation_key(&self, id: &str) -> Option<&DerivationKey> {
+        self.keys.iter().find(|key| key.id == id).map(|key| &key.derivation_key)
     }
 
     /// The value of [`SIGNATURE_HEADER`] for a request sent at `now_seconds` (Unix time).
@@ -245,10 +281,11 @@ impl KeyRing {
 }
 
 /// HKDF-Extract (RFC 5869, §2.2): the HMAC of the secret under a salt.
-fn derivation_key(secret: &[u8; KEY_BYTES]) -> Result<SecretBox<[u8; KEY_BYTES]>, KeyRingError> {
+fn derivation_key(secret: &[u8; KEY_BYTES]) -> Result<DerivationKey, KeyRingError> {
     let mut mac = Hmac::<Sha256>::new_from_slice(DERIVATION_SALT).map_err(|_| KeyRingError::Secret)?;
     mac.update(secret);
-    Ok(SecretBox::new(Box::new(mac.finalize().into_bytes().into())))
+    let key = SecretBox::new(Box::new(mac.finalize().into_bytes().into()));
+    Ok(DerivationKey { key, expanded: Default::default() })
 }
 
 fn digest(body: &[u8]) -> [u8; 32] {

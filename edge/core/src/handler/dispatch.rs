@@ -27,7 +27,7 @@ pub(crate) async fn run<P: Platform>(
         (Handler::Login, _) => Box::pin(login::login(&context, &request)).await,
         (Handler::Callback, _) => Box::pin(callback::callback(&context, &request)).await,
         (Handler::Disconnect, Some(principal)) => Box::pin(disconnect::disconnect(&context, principal)).await,
-        (Handler::Session, principal) => Ok(session::describe(&context, &request, principal.as_ref()).await),
+        (Handler::Session, principal) => Ok(session::describe(&context, principal.as_ref()).await),
         (Handler::Handoff, _) => Box::pin(handoff::redeem(&context, request)).await,
         (Handler::Logout, _) => Box::pin(logout::logout(&context, &request)).await,
         (Handler::Proxy, Some(principal)) => Box::pin(bff::proxy(&context, request, principal)).await,

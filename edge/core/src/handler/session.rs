@@ -7,10 +7,7 @@ use serde::Serialize;
 use super::context::Context;
 use crate::{
     config::Config,
-    http::{
-        cookie::Embed,
-        web::{Request, Response},
-    },
+    http::{cookie::Embed, web::Response},
     oauth::provider::Provider,
     runtime::platform::Platform,
     session::{
@@ -23,7 +20,6 @@ use crate::{
 /// Describes the session's user and accounts, and the providers that a user can sign in with. Never contains a token.
 pub(super) async fn describe<P: Platform>(
     context: &Context<'_, P>,
-    request: &Request<P::Body>,
     principal: Option<&Principal>,
 ) -> Response<P::Body> {
     let (config, now_ms) = (context.config, context.platform.now_ms());
@@ -42,7 +38,7 @@ pub(super) async fn describe<P: Platform>(
     };
     let mut response = Response::json(StatusCode::OK, "application/json", &body);
     if let Some(principal) = principal
-        && let Some(cookie) = context.sessions().reseal(&request.headers, principal).await
+        && let Some(cookie) = context.sessions().reseal(principal).await
     {
         response.add(header::SET_COOKIE, &cookie);
     }

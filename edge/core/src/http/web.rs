@@ -146,17 +146,21 @@ impl<B> fmt::Debug for Response<B> {
     }
 }
 
+/// Room for the headers of most answers.
+const USUAL_HEADERS: usize = 16;
+
 impl<B> Response<B> {
     /// An answer without a body.
     #[must_use]
     pub fn empty(status: StatusCode) -> Self {
-        Self { status, headers: HeaderMap::new(), body: Body::Empty }
+        Self { status, headers: HeaderMap::with_capacity(USUAL_HEADERS), body: Body::Empty }
     }
 
     /// An answer with a body in memory.
     #[must_use]
     pub fn bytes(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        let mut response = Self { status, headers: HeaderMap::new(), body: Body::Bytes(body.into()) };
+        let headers = HeaderMap::with_capacity(USUAL_HEADERS);
+        let mut response = Self { status, headers, body: Body::Bytes(body.into()) };
         response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         response
     }

@@ -1,6 +1,5 @@
 //! The session cookie: the session's id, its end and the generation of the record that its browser knows, sealed.
 
-use causeway_protocol::signature::KeyRing;
 use http::HeaderMap;
 use zeroize::Zeroizing;
 
@@ -49,8 +48,8 @@ impl CookieContents {
         Ok(cookie::set(SESSION_COOKIE, &sealed.to_text(), same_site, lives_ms / 1000))
     }
 
-    /// The contents of a request's session cookie. The end is not checked.
-    pub(super) fn find(headers: &HeaderMap, settings: &SessionSettings) -> Result<Self, Error> {
+    /// The contents of a request's session cookie, and whether it is sealed under the active key. The end is not checked.
+    pub(super) fn find(headers: &HeaderMap, settings: &SessionSettings) -> Result<(Self, bool), Error> {
         let value = match cookie::find(headers, SESSION_COOKIE) {
             Found::One(value) => value,
             Found::None => return Err(Error::Unauthenticated { reason: Reason::NoSessionCookie }),
@@ -62,18 +61,14 @@ impl CookieContents {
     /// The contents of each session cookie that opens.
     pub(super) fn find_all(headers: &HeaderMap, settings: &SessionSettings) -> impl Iterator<Item = Self> {
         let values = cookie::all(headers).filter(|(name, _)| *name == SESSION_COOKIE).map(|(_, value)| value);
-        values.filter_map(|value| Self::open(value, settings))
+        values.filter_map(|value| Some(Self::open(value, settings)?.0))
     }
 
-    fn open(value: &str, settings: &SessionSettings) -> Option<Self> {
-        Sealed::from_text(value)?.open(&settings.keys, &context(settings)).ok()
+    fn open(value: &str, settings: &SessionSettings) -> Option<(Self, bool)> {
+        let sealed = Sealed::<Self>::from_text(value)?;
+        let contents = sealed.open(&settings.keys, &context(settings)).ok()?;
+        Some((contents, sealed.is_current(&settings.keys)))
     }
-}
-
-/// Whether a request's session cookie is sealed under the active key, or there is none to reseal.
-pub(super) fn is_current(headers: &HeaderMap, keys: &KeyRing) -> bool {
-    let Found::One(value) = cookie::find(headers, SESSION_COOKIE) else { return true };
-    Sealed::<CookieContents>::from_text(value).is_some_and(|sealed| sealed.is_current(keys))
 }
 
 fn context(settings: &SessionSettings) -> [&[u8]; 2] {

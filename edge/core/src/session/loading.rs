@@ -28,11 +28,13 @@ impl<P: Platform> Sessions<'_, P> {
     /// # Errors
     /// [`Error::Unauthenticated`] without a valid session, [`Error::Unavailable`] if the coordinator does not answer.
     pub async fn principal(&self, headers: &HeaderMap) -> Result<Principal, Error> {
-        let CookieContents { expires_at_ms, generation, id } = CookieContents::find(headers, self.settings)?;
+        let (contents, is_cookie_current) = CookieContents::find(headers, self.settings)?;
+        let CookieContents { expires_at_ms, generation, id } = contents;
         if self.platform.now_ms() >= expires_at_ms {
             return Err(Error::Unauthenticated { reason: Reason::SessionCookieExpired });
         }
-        self.principal_from_generation(id, generation).await
+        let principal = self.principal_from_generation(id, generation).await?;
+        Ok(Principal { is_cookie_current, ..principal })
     }
 
     /// The session of a request.
@@ -121,7 +123,8 @@ impl<P: Platform> Sessions<'_, P> {
         };
         let is_current = stored.sealed.is_current(&self.settings.keys);
         self.check_usable(&summary, self.platform.now_ms())?;
-        Ok(Principal { id, handle, generation: stored.generation, is_current, summary, stored, opened })
+        let generation = stored.generation;
+        Ok(Principal { id, handle, generation, is_current, is_cookie_current: true, summary, stored, opened })
     }
 
     /// Opens a record. If it is a damaged copy, the coordinator's may not be; that one then takes its place.

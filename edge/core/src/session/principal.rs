@@ -23,6 +23,8 @@ pub struct Principal {
     pub generation: u64,
     /// Whether the record is sealed under the active key.
     pub is_current: bool,
+    /// Whether the cookie is, if the request has one.
+    pub(super) is_cookie_current: bool,
     /// What the record says.
     pub summary: Rc<Summary>,
     /// The record.

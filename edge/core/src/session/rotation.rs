@@ -1,9 +1,6 @@
 //! Key rotation while users are signed in: a cookie or record that an older key sealed is resealed when it is next used.
 
-use http::HeaderMap;
-
 use super::{
-    cookie,
     principal::Principal,
     store::Sessions,
     writer::{LeaseReply, WritePurpose},
@@ -16,19 +13,18 @@ use crate::{
 impl<P: Platform> Sessions<'_, P> {
     /// Reseals cookie and record where an older key sealed them. Returns the `Set-Cookie` value of a new cookie. After a
     /// failure the next request tries again: the old key still opens both.
-    pub async fn reseal(&self, headers: &HeaderMap, principal: &Principal) -> Option<String> {
-        let is_cookie_current = cookie::is_current(headers, &self.settings.keys);
-        if principal.is_current && is_cookie_current {
+    pub async fn reseal(&self, principal: &Principal) -> Option<String> {
+        let Principal { id, handle, generation, summary, is_current, is_cookie_current, .. } = principal;
+        if *is_current && *is_cookie_current {
             return None;
         }
-        let Principal { id, handle, generation, summary, .. } = principal;
         let resealed = async {
-            if !principal.is_current
+            if !is_current
                 && let LeaseReply::Granted(lease) = self.acquire(id, handle, *generation, WritePurpose::Other).await?
             {
                 self.store(&lease, &lease.session.record).await?;
             }
-            if is_cookie_current {
+            if *is_cookie_current {
                 Ok(None)
             } else {
                 Ok(Some(self.cookie_of(id, *generation, summary.expires_at_ms)?))

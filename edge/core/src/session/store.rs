@@ -73,7 +73,7 @@ impl<P: Platform> Sessions<'_, P> {
     /// # Errors
     /// [`Error::Unauthenticated`], the same for every reason.
     pub fn id(&self, headers: &HeaderMap) -> Result<SessionId, Error> {
-        CookieContents::find(headers, self.settings).map(|contents| contents.id)
+        CookieContents::find(headers, self.settings).map(|(contents, _)| contents.id)
     }
 
     /// The ids in all session cookies that open. After a change of `EMBED` there can be several: none of them

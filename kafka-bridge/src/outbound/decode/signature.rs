@@ -191,7 +191,9 @@ impl EchoKeys {
 
     fn mac(&self, id: &str, channel: &Channel, record: &NewRecord) -> Option<Hmac<Sha256>> {
         let derivation_key = self.0.find_derivation_key(id)?;
-        let key = Zeroizing::new(<[u8; 32]>::from(hmac(derivation_key, ECHO_KEY_INFO)?.finalize().into_bytes()));
+        let key = Zeroizing::new(<[u8; 32]>::from(
+            hmac(derivation_key.expose_secret(), ECHO_KEY_INFO)?.finalize().into_bytes(),
+        ));
         hmac(key.as_slice(), &signed_bytes(channel, record))
     }
 }
