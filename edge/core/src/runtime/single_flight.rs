@@ -16,9 +16,8 @@ use super::{
     unavailable::Unavailable,
 };
 
-/// The first and the longest pause between two polls; each is twice as long as the one before. The coordinator often answers
-/// within a millisecond or two.
-const FIRST_POLL: Duration = Duration::from_millis(1);
+/// The shortest and the longest pause between two polls. The coordinator often answers within a few milliseconds.
+const MIN_POLL: Duration = Duration::from_millis(1);
 const MAX_POLL: Duration = Duration::from_millis(200);
 
 /// How many leaders one after the other a follower waits for.
@@ -125,7 +124,6 @@ impl SingleFlight {
         look: impl Fn(u64) -> Option<T>,
     ) -> Option<T> {
         let began_ms = clock.now_ms();
-        let mut wait = FIRST_POLL;
         loop {
             let now_ms = clock.now_ms();
             let found = look(now_ms);
@@ -133,8 +131,7 @@ impl SingleFlight {
             if found.is_some() || !is_patient || !self.is_young(name, now_ms, patience) {
                 return found;
             }
-            clock.sleep(wait).await;
-            wait = (wait * 2).min(MAX_POLL);
+            clock.sleep(next_poll(now_ms.saturating_sub(began_ms))).await;
         }
     }
 
@@ -152,7 +149,6 @@ impl SingleFlight {
         look: impl Fn(u64) -> Option<T>,
     ) -> Result<Joined<'_, T>, Unavailable> {
         let began_ms = clock.now_ms();
-        let mut wait = FIRST_POLL;
         loop {
             let now_ms = clock.now_ms();
             if let Some(found) = look(now_ms) {
@@ -164,10 +160,14 @@ impl SingleFlight {
             if now_ms.saturating_sub(began_ms) > 2 * millis(limit) {
                 return Err(Unavailable::new(dependency, "is being asked for too long"));
             }
-            clock.sleep(wait).await;
-            wait = (wait * 2).min(MAX_POLL);
+            clock.sleep(next_poll(now_ms.saturating_sub(began_ms))).await;
         }
     }
+}
+
+/// Nobody waits much longer than a quarter more than they have to.
+fn next_poll(waited_ms: u64) -> Duration {
+    Duration::from_millis(waited_ms / 4).clamp(MIN_POLL, MAX_POLL)
 }
 
 impl Leader<'_> {
