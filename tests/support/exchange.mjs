@@ -28,7 +28,7 @@ import { gunzipSync } from 'node:zlib';
 /** Aborts every request of an attack that has run out of time. @type {AsyncLocalStorage<AbortSignal>} */
 export const underWay = new AsyncLocalStorage();
 
-const TIMEOUT_MS = 45_000;
+const TIMEOUT_MS = 30_000;
 /** How long an accepted event stream is read in the background. */
 const STREAM_MS = 500;
 const MAX_HEADER_BYTES = 256 * 1024;

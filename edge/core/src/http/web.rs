@@ -159,8 +159,7 @@ impl<B> Response<B> {
     /// An answer with a body in memory.
     #[must_use]
     pub fn bytes(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        let headers = HeaderMap::with_capacity(USUAL_HEADERS);
-        let mut response = Self { status, headers, body: Body::Bytes(body.into()) };
+        let mut response = Self { body: Body::Bytes(body.into()), ..Self::empty(status) };
         response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         response
     }

@@ -165,7 +165,7 @@ impl SingleFlight {
     }
 }
 
-/// Nobody waits much longer than a quarter more than they have to.
+/// The pause grows with the time waited, so that a request waits at most about a quarter longer than it must.
 fn next_poll(waited_ms: u64) -> Duration {
     Duration::from_millis(waited_ms / 4).clamp(MIN_POLL, MAX_POLL)
 }
