@@ -1,5 +1,5 @@
 // The Redis that docs/deploy-spin.md and scripts/configure set up together, on the real server: its users survive a
-// restart, and nobody else gets in.
+// restart, and so does what they wrote, and nobody else gets in.
 
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
@@ -87,7 +87,7 @@ async function say(port, commands) {
     .slice(0, commands.length);
 }
 
-test('Redis keeps its user and stays closed over restarts', async (context) => {
+test('Redis keeps its user and all data, and stays closed over restarts', async (context) => {
   if (process.env[WITHOUT]) return context.skip(WITHOUT);
   assert.equal(
     spawnSync('redis-server', ['--version']).status,
@@ -116,6 +116,9 @@ test('Redis keeps its user and stays closed over restarts', async (context) => {
     ':7',
     ':0',
   ]);
+  // The append-only file has the writes of a script as one transaction.
+  const script = `EVAL "for i, key in ipairs(KEYS) do redis.call('SET', key, i) end return 1" 2 causeway:a causeway:b`;
+  assert.deepEqual(await say(redis.port, [login, script]), ['+OK', ':1']);
   const refused = await say(redis.port, [login, 'SET other 1', 'ACL LIST', 'FLUSHALL']);
   for (const line of refused.slice(1)) assert.match(line, /^-NOPERM/);
   assert.deepEqual(await say(redis.port, ['GET causeway:x']), ['-NOAUTH Authentication required.']);
@@ -131,6 +134,8 @@ test('Redis keeps its user and stays closed over restarts', async (context) => {
   const rotate = rotation.map((it) => it.replace('>NEW', '>next').replace('<OLD', `<${password}`));
   assert.deepEqual(await say(redis.port, [`AUTH admin ${ADMIN}`, ...rotate]), Array(5).fill('+OK'));
   await redis.restart();
+  const read = ['x', 'a', 'b'].map((key) => `EXISTS causeway:${key}`);
+  assert.deepEqual(await say(redis.port, [`AUTH ${username} next`, ...read]), ['+OK', ':1', ':1', ':1']);
   const [old = '', next] = await Promise.all(
     [login, `AUTH ${username} next`].map(async (it) => (await say(redis.port, [it]))[0]),
   );

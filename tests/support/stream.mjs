@@ -13,6 +13,10 @@ const WAIT_MS = 15_000;
 
 /** @typedef {{ id?: string | undefined, event?: string | undefined, data: string }} Frame */
 
+/** The CloudEvents among frames. @param {Frame[]} frames @returns {{ id: string, type: string, time: string, data: any }[]} */
+const eventsAmong = (frames) =>
+  frames.filter((frame) => frame.event === undefined).map((frame) => JSON.parse(frame.data));
+
 export class Stream {
   /** @type {Frame[]} */
   frames = [];
@@ -67,9 +71,9 @@ export class Stream {
     incoming.on('error', closed).on('close', closed).on('end', closed);
   }
 
-  /** The CloudEvents received so far. @returns {{ id: string, type: string, time: string, data: any }[]} */
+  /** The CloudEvents received so far. */
   get events() {
-    return this.frames.filter((frame) => frame.event === undefined).map((frame) => JSON.parse(frame.data));
+    return eventsAmong(this.frames);
   }
 
   /** The texts received so far. @returns {string[]} */
@@ -129,8 +133,8 @@ export class Stream {
 
 /** Follows a stream as EventSource does: whenever it ends, it resumes from the last id. */
 export class ResumingStream {
-  /** @type {{ id: string, type: string, time: string, data: any }[]} */
-  events = [];
+  /** @type {Frame[]} */
+  frames = [];
   resumes = 0;
   #stopped = false;
   /** @type {Stream | undefined} */
@@ -143,7 +147,12 @@ export class ResumingStream {
   }
 
   get texts() {
-    return this.events.map((event) => event.data.text);
+    return eventsAmong(this.frames).map((event) => event.data.text);
+  }
+
+  /** What it was told that it may have missed. */
+  get resets() {
+    return this.frames.filter((frame) => frame.event === 'reset').map((frame) => frame.data);
   }
 
   /**
@@ -155,7 +164,7 @@ export class ResumingStream {
     while (!holds()) {
       if (Date.now() > deadline)
         throw new Error(
-          `${what}: not within ${milliseconds / 1000} s; ${this.events.length} events after ${this.resumes} resumes`,
+          `${what}: not within ${milliseconds / 1000} s; ${this.frames.length} frames after ${this.resumes} resumes`,
         );
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
@@ -173,10 +182,10 @@ export class ResumingStream {
         const stream = await Stream.open(this.browser, lastId || undefined);
         this.#stream = stream;
         let taken = 0;
-        while (!stream.closed || taken < stream.events.length) {
-          await stream.until('more', () => stream.events.length > taken || stream.closed).catch(() => {});
-          this.events.push(...stream.events.slice(taken));
-          taken = stream.events.length;
+        while (!stream.closed || taken < stream.frames.length) {
+          await stream.until('more', () => stream.frames.length > taken || stream.closed).catch(() => {});
+          this.frames.push(...stream.frames.slice(taken));
+          taken = stream.frames.length;
         }
         lastId = stream.lastId || lastId;
       } catch {

@@ -17,18 +17,19 @@ export function redisUrl(port, secrets) {
   return `redis://causeway:${secrets.redisPassword}@127.0.0.1:${port}`;
 }
 
-/** The rules of the documented user. @param {string} password */
-function user(password) {
-  const [, rules] =
-    /^ {4}ACL SETUSER (causeway on >PASSWORD .*)$/m.exec(readFileSync(join(ROOT, 'docs/deploy-spin.md'), 'utf8')) ?? [];
-  if (!rules) throw new PartError('redis: docs/deploy-spin.md does not say how to create the user.');
-  return `user ${rules.replace('PASSWORD', password)}`;
+/** The documented users but the administrator, as the file has them. @param {string} password */
+function users(password) {
+  const page = readFileSync(join(ROOT, 'docs/deploy-spin.md'), 'utf8');
+  const [, others] = /^ {4}(user default off .*)$/m.exec(page) ?? [];
+  const [, own] = /^ {4}ACL SETUSER (causeway on >PASSWORD .*)$/m.exec(page) ?? [];
+  if (!others || !own) throw new PartError('redis: docs/deploy-spin.md does not say how to create the users.');
+  return `${others}\nuser ${own.replace('PASSWORD', password)}\n`;
 }
 
 /** @param {{ state: string, port: number, secrets: import('../secret.mjs').Secrets }} options */
 export function redisPart({ state, port, secrets }) {
   const directory = join(state, 'redis');
-  const users = join(directory, 'users.acl');
+  const file = join(directory, 'users.acl');
   return new Part({
     name: 'redis',
     state,
@@ -51,12 +52,12 @@ export function redisPart({ state, port, secrets }) {
       '--daemonize',
       'no',
       '--aclfile',
-      users,
+      file,
     ],
     ports: [port],
     prepare: () => {
       mkdirSync(directory, { recursive: true });
-      writeFileSync(users, `user default off\n${user(secrets.redisPassword)}\n`, { mode: 0o600 });
+      writeFileSync(file, users(secrets.redisPassword), { mode: 0o600 });
     },
     ready: () => answersPing(port, secrets.redisPassword),
     hint: 'run scripts/setup, which installs redis-server; remove the state directory if it is from a newer version.',
