@@ -12,23 +12,39 @@ const NAMES = /** @type {(keyof Ports)[]} */ (Object.keys(TARGETS.spin.ports));
 const TEST_PORTS_FROM = 20_000;
 const TEST_PORTS_TO = 31_000;
 
-/** Finds as many adjacent free ports as a stack can need. @returns {Promise<Ports>} */
+/**
+ * Finds as many adjacent free ports as a stack can need. They are this process' own until it ends: it listens on the one
+ * before them, which others that look for ports try first. Parts may start much later.
+ * @returns {Promise<Ports>}
+ */
 export async function freePorts() {
+  const size = NAMES.length + 1;
   for (let attempt = 0; attempt < 100; attempt++) {
-    const span = (TEST_PORTS_TO - TEST_PORTS_FROM) / NAMES.length;
-    const base = TEST_PORTS_FROM + NAMES.length * Math.floor(Math.random() * span);
-    const ports = /** @type {Ports} */ (Object.fromEntries(NAMES.map((name, index) => [name, base + index])));
+    const reserved = TEST_PORTS_FROM + size * Math.floor((Math.random() * (TEST_PORTS_TO - TEST_PORTS_FROM)) / size);
+    const reservation = await listen(reserved);
+    if (!reservation) continue;
+    reservation.unref();
+    const ports = /** @type {Ports} */ (Object.fromEntries(NAMES.map((name, index) => [name, reserved + 1 + index])));
     if ((await Promise.all(Object.values(ports).map(isFree))).every(Boolean)) return ports;
+    reservation.close();
   }
   throw new Error(`no ${NAMES.length} adjacent free ports between ${TEST_PORTS_FROM} and ${TEST_PORTS_TO}`);
 }
 
 /** @param {number} port @returns {Promise<boolean>} */
-export function isFree(port) {
+export async function isFree(port) {
+  const server = await listen(port);
+  if (!server) return false;
+  await new Promise((resolve) => server.close(resolve));
+  return true;
+}
+
+/** @param {number} port @returns {Promise<import('node:net').Server | undefined>} `undefined` if another one listens */
+function listen(port) {
   return new Promise((resolve) => {
     const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+    server.once('error', () => resolve(undefined));
+    server.listen(port, '127.0.0.1', () => resolve(server));
   });
 }
 
