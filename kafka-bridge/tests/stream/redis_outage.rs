@@ -53,6 +53,16 @@ async fn streams_survive_a_redis_restart_with_data() {
 
 #[tokio::test]
 async fn lost_redis_data_is_reported_and_delivered_again() {
+    data_is_lost(async |redis| redis.restart(false).await).await;
+}
+
+#[tokio::test]
+async fn buffers_lost_as_redis_starts_are_reported_and_delivered_again() {
+    data_is_lost(async |redis| redis.restart_without_transactions().await).await;
+}
+
+/// `restart` starts Redis again, without the users' buffers.
+async fn data_is_lost(restart: impl AsyncFnOnce(&mut RedisServer)) {
     let Some(mut redis) = RedisServer::start().await else { return };
     let kafka = kafka(2);
     for n in 0..5 {
@@ -64,7 +74,7 @@ async fn lost_redis_data_is_reported_and_delivered_again() {
     let mut sse = Sse::open(&bridge, &request(&user("a"), None)).await;
     assert_eq!(positions(&sse.ids(5).await), in_first_partition(0..5));
     redis.kill();
-    redis.restart(false).await;
+    restart(&mut redis).await;
     assert_eq!(sse.reason("reset").await, "out_of_buffer");
     assert_eq!(positions(&sse.ids(5).await), in_first_partition(0..5), "from the beginning, without a new record");
     kafka.append_text(TOPIC, 0, "t:a", "5");

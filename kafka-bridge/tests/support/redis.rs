@@ -46,7 +46,7 @@ impl RedisServer {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let directory = std::env::temp_dir().join(format!("causeway-redis-{}-{}", std::process::id(), address.port()));
         std::fs::create_dir_all(&directory).unwrap();
-        let child = match spawn(address, &directory) {
+        let child = match spawn(address, &directory, &[]) {
             Ok(child) => child,
             Err(error) => {
                 let reason = format!("redis-server can't be started ({error})");
@@ -106,8 +106,16 @@ impl RedisServer {
             std::fs::remove_dir_all(&self.directory).unwrap();
             std::fs::create_dir_all(&self.directory).unwrap();
         }
-        self.child = spawn(self.address, &self.directory).unwrap();
+        self.child = spawn(self.address, &self.directory, &[]).unwrap();
         self.wait_until_up().await;
+    }
+
+    /// Starts Redis without the right to write, which its transactions in the append-only file need, and grants it then.
+    pub async fn restart_without_transactions(&mut self) {
+        let reader = ["--user", "default", "on", "nopass", "~*", "&*", "+@all", "-@write"];
+        self.child = spawn(self.address, &self.directory, &reader).unwrap();
+        self.wait_until_up().await;
+        let () = self.command(&["ACL", "SETUSER", "default", "+@all"]).await;
     }
 
     /// The users' buffers in it.
@@ -140,12 +148,13 @@ impl Drop for RedisServer {
     }
 }
 
-fn spawn(address: SocketAddr, directory: &PathBuf) -> std::io::Result<Child> {
+fn spawn(address: SocketAddr, directory: &PathBuf, more: &[&str]) -> std::io::Result<Child> {
     Command::new("redis-server")
         .args(["--bind", "127.0.0.1", "--port", &address.port().to_string(), "--save", ""])
         .args(["--appendonly", "yes", "--appendfsync", "always", "--maxclients", "500"])
         .arg("--dir")
         .arg(directory)
+        .args(more)
         .stdout(Stdio::null())
         .spawn()
 }
