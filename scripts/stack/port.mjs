@@ -13,8 +13,8 @@ const TEST_PORTS_FROM = 20_000;
 const TEST_PORTS_TO = 31_000;
 
 /**
- * Finds as many adjacent free ports as a stack can need. They are this process' own until it ends: it listens on the one
- * before them, which others that look for ports try first. Parts may start much later.
+ * Finds as many adjacent free ports as a stack can need. They are this process' own until it ends: it listens on the
+ * one before them, which others that look for ports try first. Parts may start much later.
  * @returns {Promise<Ports>}
  */
 export async function freePorts() {

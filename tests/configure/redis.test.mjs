@@ -136,6 +136,10 @@ test('Redis keeps its user and all data, and stays closed over restarts', async 
   await redis.restart();
   const read = ['x', 'a', 'b'].map((key) => `EXISTS causeway:${key}`);
   assert.deepEqual(await say(redis.port, [`AUTH ${username} next`, ...read]), ['+OK', ':1', ':1', ':1']);
+  for (const command of ['GET causeway:x', 'EVAL "return 7" 0'])
+    assert.deepEqual(await say(redis.port, [command]), ['-NOAUTH Authentication required.']);
+  for (const command of ['AUTH default x', 'HELLO 3 AUTH default x'])
+    assert.match((await say(redis.port, [command]))[0] ?? '', /^-WRONGPASS/);
   const [old = '', next] = await Promise.all(
     [login, `AUTH ${username} next`].map(async (it) => (await say(redis.port, [it]))[0]),
   );

@@ -13,7 +13,10 @@ const WAIT_MS = 15_000;
 
 /** @typedef {{ id?: string | undefined, event?: string | undefined, data: string }} Frame */
 
-/** The CloudEvents among frames. @param {Frame[]} frames @returns {{ id: string, type: string, time: string, data: any }[]} */
+/**
+ * The CloudEvents among frames.
+ * @param {Frame[]} frames @returns {{ id: string, type: string, time: string, data: any }[]}
+ */
 const eventsAmong = (frames) =>
   frames.filter((frame) => frame.event === undefined).map((frame) => JSON.parse(frame.data));
 
