@@ -129,8 +129,8 @@ describe('the stream', () => {
       [60, 3],
       [75, 4],
     ])) {
-      // A new stream begins with a sign of life, and asks who the user is. Heard after the next step, the sign would count
-      // as one that came later.
+      // A new stream begins with a sign of life, and asks who the user is. Heard after the next step, the sign would
+      // count as one that came later.
       const isNew = edge.lastEventIds.length < streams;
       const answer = isNew ? widget.page.waitForResponse('**/auth/session') : undefined;
       await widget.page.clock.fastForward(seconds * 1000);
