@@ -1,5 +1,5 @@
 // The Redis that docs/deploy-spin.md and scripts/configure set up together, on the real server: its users survive a
-// restart, and so does what they wrote, and nobody else gets in.
+// restart with what they wrote, and the default user can't log in.
 
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';

@@ -13,6 +13,8 @@ if state.is_list_gone or (state.records > 0 and state.oldest < older_than) then
   begin(state)
   trim(state, math.huge, math.huge, math.huge, older_than)
   save(state)
+  -- With a second write it is a transaction in the append-only file, as an append is: one is not lost without the other.
+  redis.call('HSET', KEYS[1], 'born', state.born)
 end
 
 local channels = {}

@@ -89,9 +89,8 @@ local function begin(state)
   end
 end
 
--- Two writes, so that even without records it is a transaction in the append-only file, and is lost with them.
 local function save(state)
-  local fields = {}
+  local fields = { 'born', state.born }
   for _, name in ipairs({ 'last', 'time', 'records', 'messages', 'bytes', 'oldest' }) do
     fields[#fields + 1] = name
     fields[#fields + 1] = text(state[name])
@@ -100,7 +99,6 @@ local function save(state)
     fields[#fields + 1] = field
     fields[#fields + 1] = value
   end
-  redis.call('HSET', KEYS[1], 'born', state.born)
   redis.call('HSET', KEYS[1], unpack(fields))
 end
 
